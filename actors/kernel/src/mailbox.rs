@@ -1,0 +1,169 @@
+//! The queue of a slot: bounded inputs, a small control lane before them, and who may take from it.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Duration;
+
+use trireme_core::supervision::Incarnation;
+
+/// Above this capacity an emptied queue gives its memory back.
+const KEEP_CAPACITY: usize = 64;
+
+/// What goes before inputs and does not count against the capacity. Bounded by what is in flight: one stop
+/// and one kill per incarnation, one completion per I/O task, one report per child.
+pub(crate) enum Control<I> {
+    Stop { incarnation: Incarnation, grace: Duration },
+    Kill { incarnation: Incarnation },
+    IoEnded { incarnation: Incarnation, id: u64, end: IoEnd<I> },
+    Report(I),
+}
+
+/// How an I/O task ended.
+pub(crate) enum IoEnd<I> {
+    Input(I),
+    Nothing,
+    Panicked(String),
+}
+
+pub(crate) struct Mailbox<I> {
+    queue: VecDeque<I>,
+    control: VecDeque<Control<I>>,
+    waker: Option<Waker>,
+    owner: Option<Incarnation>,
+    closed: bool,
+    high_water: usize,
+    /// Inputs ever taken; an input that was pushed as number n is held by an incarnation once `taken > n`.
+    taken: u64,
+    /// Senders waiting for room.
+    pub(crate) waiting: usize,
+}
+
+/// What an incarnation gets when it asks for work.
+pub(crate) enum Take<I> {
+    Control(Control<I>),
+    Input(I),
+    Empty,
+    /// Another incarnation owns the mailbox, or nobody does.
+    Fenced,
+}
+
+/// Why an input was not accepted; it is handed back.
+pub(crate) enum Refused<I> {
+    Full(I),
+    Closed(I),
+}
+
+impl<I> Mailbox<I> {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            control: VecDeque::new(),
+            waker: None,
+            owner: None,
+            closed: false,
+            high_water: 0,
+            taken: 0,
+            waiting: 0,
+        }
+    }
+
+    /// Appends an input and gives back its number and the waker to call once the lock is released.
+    pub(crate) fn push(&mut self, input: I, capacity: usize) -> Result<(u64, Option<Waker>), Refused<I>> {
+        if self.closed {
+            return Err(Refused::Closed(input));
+        }
+        if self.queue.len() >= capacity {
+            return Err(Refused::Full(input));
+        }
+        let number = self.taken + self.queue.len() as u64;
+        self.queue.push_back(input);
+        self.high_water = self.high_water.max(self.queue.len());
+        Ok((number, self.waker.take()))
+    }
+
+    pub(crate) fn control(&mut self, control: Control<I>) -> Option<Waker> {
+        let stale = match &control {
+            Control::Stop { incarnation, .. }
+            | Control::Kill { incarnation }
+            | Control::IoEnded { incarnation, .. } => self.owner != Some(*incarnation),
+            Control::Report(_) => self.closed,
+        };
+        if stale {
+            return None;
+        }
+        if matches!(control, Control::Kill { .. }) {
+            self.control.push_front(control);
+        } else {
+            self.control.push_back(control);
+        }
+        self.waker.take()
+    }
+
+    pub(crate) fn take(&mut self, incarnation: Incarnation, waker: &Waker) -> Take<I> {
+        if self.owner != Some(incarnation) {
+            return Take::Fenced;
+        }
+        if let Some(control) = self.control.pop_front() {
+            return Take::Control(control);
+        }
+        if let Some(input) = self.queue.pop_front() {
+            self.taken += 1;
+            return Take::Input(input);
+        }
+        if self.queue.capacity() > KEEP_CAPACITY {
+            self.queue.shrink_to(0);
+        }
+        match &self.waker {
+            Some(known) if known.will_wake(waker) => {}
+            _ => self.waker = Some(waker.clone()),
+        }
+        Take::Empty
+    }
+
+    /// Makes `incarnation` the only one that may take.
+    pub(crate) fn own(&mut self, incarnation: Incarnation) {
+        self.owner = Some(incarnation);
+        self.waker = None;
+    }
+
+    /// Ends `incarnation`'s ownership; `None` when it had none. What others sent stays; what was meant for
+    /// it alone is handed out, to be dropped outside the lock.
+    pub(crate) fn disown(&mut self, incarnation: Incarnation) -> Option<Vec<Control<I>>> {
+        if self.owner != Some(incarnation) {
+            return None;
+        }
+        self.owner = None;
+        self.waker = None;
+        let (keep, drop) = std::mem::take(&mut self.control)
+            .into_iter()
+            .partition::<Vec<_>, _>(|control| matches!(control, Control::Report(_)));
+        self.control = keep.into();
+        Some(drop)
+    }
+
+    /// Refuses inputs from now on and hands out what is left, to be dropped outside the lock.
+    pub(crate) fn close(&mut self) -> (VecDeque<I>, VecDeque<Control<I>>) {
+        self.closed = true;
+        (std::mem::take(&mut self.queue), std::mem::take(&mut self.control))
+    }
+
+    pub(crate) fn owner(&self) -> Option<Incarnation> {
+        self.owner
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn high_water(&self) -> usize {
+        self.high_water
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+}

@@ -196,6 +196,9 @@ fn a_rule_survives_the_trip_over_an_admin_call() {
     let rule = bus("b", "s?", Some("raft"), Direction::Out, BusAction::Delay { ms: 5 });
     let json = serde_json::to_string(&rule).unwrap();
     assert_eq!(serde_json::from_str::<FaultRule>(&json).unwrap(), rule);
+    let codec = bincode::config::standard();
+    let bytes = bincode::serde::encode_to_vec(&rule, codec).unwrap();
+    assert_eq!(bincode::serde::decode_from_slice(&bytes, codec).unwrap(), (rule, bytes.len()));
     let disk = json.replace("\"bus\"", "\"disk\"");
     assert_ne!(disk, json);
     let refused = serde_json::from_str::<FaultRule>(&disk).unwrap_err().to_string();

@@ -60,7 +60,11 @@ enum Task {
     ///
     /// Works on a dirty tree. Recorded sizes only ever go down; raising one is an edit of .ratchet.toml by hand,
     /// so that it shows in review.
-    Fix,
+    Fix {
+        /// Make only these repairs (may be repeated or separated by commas)
+        #[arg(long, value_name = "REPAIR", value_delimiter = ',', value_parser = fix::names())]
+        only: Vec<String>,
+    },
     /// Run the whole test suite: unit, integration and documentation tests, then the planted bugs
     ///
     /// Uses `cargo nextest` where it is installed and plain `cargo test` elsewhere; both run the same tests.
@@ -88,7 +92,7 @@ fn main() -> Result<ExitCode> {
     let workspace = Workspace::locate()?;
     let good = match arguments.task {
         Task::Verify { only } => verify::run(&workspace, &only),
-        Task::Fix => fix::run(&workspace)?,
+        Task::Fix { only } => fix::run(&workspace, &only)?,
         Task::Test { no_mutants } => suite::run(&workspace, !no_mutants)?,
         Task::Mutants { only, list } if list => mutants::list(&workspace, &only)?,
         Task::Mutants { only, .. } => mutants::run(&workspace, &only)?,

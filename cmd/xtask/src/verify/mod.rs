@@ -40,7 +40,7 @@ const CHECKS: [Check; 11] = [
     },
     Check {
         name: "clippy-bans",
-        about: "each pure crate's .clippy.toml matches .layers.toml",
+        about: "each pure crate's .clippy.toml has the bans of .layers.toml",
         run: clippy_bans::run,
     },
     Check {

@@ -13,6 +13,7 @@ use rcgen::{
     SubjectPublicKeyInfo,
 };
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
@@ -407,6 +408,13 @@ fn requested_key(request_der: &[u8]) -> Result<SubjectPublicKeyInfo, SignError> 
         true => Ok(key),
         false => Err(SignError::UnsupportedKey { what: format!("{:?}", key.algorithm()) }),
     }
+}
+
+/// SHA-256 of the key in a PKCS #10 request whose self-signature verifies.
+pub(crate) fn requested_key_sha256(request_der: &[u8]) -> Result<[u8; 32], SignError> {
+    use rcgen::PublicKeyData;
+    let key = requested_key(request_der)?;
+    Ok(Sha256::digest(key.subject_public_key_info()).into())
 }
 
 /// 127 random bits: positive, never zero in practice, and checked when the certificate is read back.

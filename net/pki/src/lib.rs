@@ -40,6 +40,8 @@ mod ca_certificate;
 mod chain_check;
 mod cluster_id;
 mod credentials;
+#[cfg(test)]
+mod hostile_bytes_test;
 mod identity;
 mod issuer;
 mod join_token;
@@ -49,8 +51,11 @@ mod peer_certificate;
 mod peer_refused;
 mod private_files;
 mod provider;
+mod registrar;
 mod sealed;
 mod subject_der;
+#[cfg(test)]
+mod test_kit;
 mod tls_profile;
 mod trust_ledger;
 mod verifiers;
@@ -80,6 +85,7 @@ pub use peer_certificate::{
 pub use peer_refused::{ExpectedPeer, PeerRefused, RefusalCode};
 pub use private_files::{FILE_LIMIT_BYTES, FileError};
 pub use provider::install_crypto_provider;
+pub use registrar::{Admitted, AnswerRefused, CertificateAnswer, CertificateAsk, Registrar, RegistrarError};
 pub use sealed::{SEALED_LIMIT_BYTES, SealError, SealOpener, SealTo};
 pub use tls_profile::{
     ALPN_BUS, ALPN_JOIN, Admission, TLS_SERVER_NAME, TlsConfigError, TlsProfile, join_client,

@@ -60,10 +60,7 @@ impl LiveTrust {
     }
 
     /// Changes the ledger under the lock; a refused change leaves it as it was.
-    pub fn update<T>(
-        &self,
-        edit: impl FnOnce(&mut TrustLedger) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
+    pub fn update<T, E>(&self, edit: impl FnOnce(&mut TrustLedger) -> Result<T, E>) -> Result<T, E> {
         let mut slot = self.0.ledger.write();
         let mut next = TrustLedger::clone(&slot);
         let outcome = edit(&mut next)?;

@@ -1,5 +1,6 @@
 //! Why a handshake was refused, in one line.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::{CertificateError, OtherError};
@@ -215,14 +216,25 @@ impl PeerRefused {
     pub fn from_tls(error: &rustls::Error) -> Option<Self> {
         match error {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
-                inner.downcast_ref::<Self>().cloned()
+                inner.downcast_ref::<InTls>().map(|carried| carried.0.clone())
             }
             _ => None,
         }
     }
 
     pub(crate) fn into_tls(self) -> rustls::Error {
-        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(self))))
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(InTls(self)))))
+    }
+}
+
+/// The text of a TLS error shows its cause by `Debug`; in here that is the one readable line.
+#[derive(Error)]
+#[error("{0}")]
+struct InTls(PeerRefused);
+
+impl fmt::Debug for InTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -244,8 +256,8 @@ impl ExpectedPeer {
     }
 }
 
-impl std::fmt::Display for ExpectedPeer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ExpectedPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AnyServer => f.write_str("any server"),
             Self::Exactly(name) => name.fmt(f),

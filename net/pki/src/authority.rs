@@ -10,19 +10,17 @@ use std::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, SigningKey,
-    SubjectPublicKeyInfo,
 };
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
 
 use crate::alt_name::{ALT_NAMES_LIMIT, AltName};
 use crate::ca_certificate::{CaCertificate, CaPin};
+use crate::certificate_request::requested_key;
 use crate::cluster_id::ClusterId;
-use crate::identity::{Identity, IdentityKind};
+use crate::identity::Identity;
+use crate::identity_name::IdentityKind;
 use crate::peer_certificate::{CertificateUnreadable, PeerCertificate};
 use crate::private_files::{FileError, KeyAndChain, create_private_dir, damaged, write_public};
 use crate::sealed::{SealError, SealOpener, SealTo};
@@ -37,8 +35,6 @@ pub const CERTIFICATE_LIFETIME_LIMIT: Duration = Duration::from_secs(366 * 86_40
 pub const CERTIFICATE_LIFETIME_MINIMUM: Duration = Duration::from_secs(10);
 /// Certificates begin this much before `now`, so that a peer whose clock is behind accepts them.
 pub const BACKDATE: Duration = Duration::from_secs(300);
-/// Largest certificate request, in bytes.
-pub const REQUEST_LIMIT_BYTES: usize = 16 * 1024;
 
 /// Private file with the authority's key and certificate.
 const AUTHORITY_FILE: &str = "authority.pem";
@@ -386,35 +382,6 @@ fn check_alt_names(names: &[AltName]) -> Result<(), SignError> {
         Some(bad) => Err(SignError::BadAltNames { what: format!("{bad} is not a DNS name") }),
         None => Ok(()),
     }
-}
-
-/// The key of a PKCS #10 request whose self-signature verifies.
-fn requested_key(request_der: &[u8]) -> Result<SubjectPublicKeyInfo, SignError> {
-    let malformed = |what: String| SignError::MalformedRequest { what };
-    if request_der.len() > REQUEST_LIMIT_BYTES {
-        return Err(malformed(format!("{} bytes, more than {REQUEST_LIMIT_BYTES}", request_der.len())));
-    }
-    let (rest, request) = X509CertificationRequest::from_der(request_der)
-        .map_err(|error| malformed(format!("not PKCS #10 in DER ({error})")))?;
-    if !rest.is_empty() {
-        return Err(malformed("bytes follow the request's end".to_owned()));
-    }
-    request.verify_signature().map_err(|_| SignError::BadSelfSignature)?;
-    let spki = request.certification_request_info.subject_pki.raw;
-    let key = SubjectPublicKeyInfo::from_der(spki)
-        .map_err(|error| SignError::UnsupportedKey { what: error.to_string() })?;
-    use rcgen::PublicKeyData;
-    match key.algorithm() == &PKCS_ECDSA_P256_SHA256 {
-        true => Ok(key),
-        false => Err(SignError::UnsupportedKey { what: format!("{:?}", key.algorithm()) }),
-    }
-}
-
-/// SHA-256 of the key in a PKCS #10 request whose self-signature verifies.
-pub(crate) fn requested_key_sha256(request_der: &[u8]) -> Result<[u8; 32], SignError> {
-    use rcgen::PublicKeyData;
-    let key = requested_key(request_der)?;
-    Ok(Sha256::digest(key.subject_public_key_info()).into())
 }
 
 /// 127 random bits: positive, never zero in practice, and checked when the certificate is read back.

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::certificate_request::REQUEST_LIMIT_BYTES;
 use crate::identity::GROUP_MASTERS;
 use crate::key_request::KeyRequest;
 use crate::test_kit::{DAY, NOW, authority, cluster, issue, order};

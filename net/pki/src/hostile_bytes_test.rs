@@ -2,7 +2,7 @@
 
 use rustls_pki_types::CertificateDer;
 
-use crate::authority::requested_key_sha256;
+use crate::certificate_request::requested_key_sha256;
 use crate::chain_check::{Purpose, check_peer};
 use crate::private_files::KeyAndChain;
 use crate::test_kit::{NOW, Seeded, authority, cluster, issue};

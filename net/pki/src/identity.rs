@@ -6,15 +6,13 @@
 //! one name by the URI and another by the common name.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cluster_id::ClusterId;
+use crate::identity_name::{IdentityKind, IdentityName};
 
-/// Longest name of an identity, in bytes (a DNS subdomain, as Kubernetes bounds node names).
-pub const NAME_LIMIT_BYTES: usize = 253;
 /// Longest group name, in bytes.
 pub const GROUP_LIMIT_BYTES: usize = 253;
 /// Most groups one user may carry in a certificate.
@@ -26,42 +24,6 @@ pub const GROUP_NODES: &str = "system:nodes";
 pub const GROUP_SERVERS: &str = "system:trireme:servers";
 /// Kubernetes' group of unrestricted administrators.
 pub const GROUP_MASTERS: &str = "system:masters";
-
-/// What sort of party an identity names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IdentityKind {
-    /// A member that runs the API and may vote.
-    Server,
-    /// A machine that runs pods.
-    Node,
-    /// A person or tool.
-    User,
-    /// A part of Kubernetes outside the servers, such as a stock scheduler.
-    Component,
-}
-
-impl IdentityKind {
-    /// The path segment of the URI.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Node => "node",
-            Self::User => "user",
-            Self::Component => "component",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Server, Self::Node, Self::User, Self::Component].into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-impl fmt::Display for IdentityKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Why an identity cannot be formed or read back. Never retryable with the same input.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -106,62 +68,6 @@ pub enum IdentityError {
         /// Common name and groups in the subject.
         subject_says: String,
     },
-}
-
-/// Kind and name without cluster and groups: what revocation and expectations refer to. Text form `node/n1`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct IdentityName {
-    kind: IdentityKind,
-    name: String,
-}
-
-impl IdentityName {
-    /// Checks the name against the rule of its kind.
-    pub fn new(kind: IdentityKind, name: &str) -> Result<Self, IdentityError> {
-        check_name(kind, name)?;
-        Ok(Self { kind, name: name.to_owned() })
-    }
-
-    /// What sort of party.
-    pub fn kind(&self) -> IdentityKind {
-        self.kind
-    }
-
-    /// The bare name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl fmt::Display for IdentityName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
-    }
-}
-
-impl FromStr for IdentityName {
-    type Err = IdentityError;
-    fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let bad = |why| IdentityError::BadUri { found: text.to_owned(), why };
-        let (kind, name) = text.split_once('/').ok_or_else(|| bad("expected <kind>/<name>"))?;
-        let kind =
-            IdentityKind::parse(kind).ok_or_else(|| bad("kind is none of server, node, user, component"))?;
-        Self::new(kind, name)
-    }
-}
-
-impl TryFrom<String> for IdentityName {
-    type Error = IdentityError;
-    fn try_from(text: String) -> Result<Self, IdentityError> {
-        text.parse()
-    }
-}
-
-impl From<IdentityName> for String {
-    fn from(name: IdentityName) -> Self {
-        name.to_string()
-    }
 }
 
 /// A party of one cluster. Invariant: the name follows the rule of its kind; groups are sorted, unique, and
@@ -218,7 +124,7 @@ impl Identity {
 
     /// The identity of `name` in `cluster` for the kinds whose groups follow from the kind (a user gets none).
     pub fn from_name(cluster: &ClusterId, name: &IdentityName) -> Self {
-        let groups = prescribed_groups(name.kind).unwrap_or_default();
+        let groups = prescribed_groups(name.kind()).unwrap_or_default();
         Self { cluster: cluster.clone(), name: name.clone(), groups }
     }
 
@@ -238,7 +144,7 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         groups.sort();
         groups.dedup();
-        check_groups(name.kind, &groups)?;
+        check_groups(name.kind(), &groups)?;
         Ok(Self { cluster, name, groups })
     }
 
@@ -249,12 +155,12 @@ impl Identity {
 
     /// What sort of party.
     pub fn kind(&self) -> IdentityKind {
-        self.name.kind
+        self.name.kind()
     }
 
     /// The bare name, such as `n1`.
     pub fn name(&self) -> &str {
-        &self.name.name
+        self.name.name()
     }
 
     /// Kind and name.
@@ -269,18 +175,23 @@ impl Identity {
 
     /// The Kubernetes user name, which is the certificate's common name.
     pub fn user_name(&self) -> String {
-        let name = &self.name.name;
-        match self.name.kind {
+        let name = self.name.name();
+        match self.name.kind() {
             IdentityKind::Server => format!("system:trireme:server:{name}"),
             IdentityKind::Node => format!("system:node:{name}"),
-            IdentityKind::User => name.clone(),
+            IdentityKind::User => name.to_owned(),
             IdentityKind::Component => format!("system:{name}"),
         }
     }
 
     /// `spiffe://<cluster>.trireme/<kind>/<name>`, the name percent-encoded.
     pub fn uri(&self) -> String {
-        format!("{}/{}/{}", self.cluster.trust_domain_uri(), self.name.kind, percent_encode(&self.name.name))
+        format!(
+            "{}/{}/{}",
+            self.cluster.trust_domain_uri(),
+            self.name.kind(),
+            percent_encode(self.name.name())
+        )
     }
 
     /// Rebuilds the identity from the URI and checks that common name and organizations say the same.
@@ -293,7 +204,7 @@ impl Identity {
         let mut found: Vec<String> = organizations.iter().map(|group| (*group).to_owned()).collect();
         found.sort();
         found.dedup();
-        let groups = prescribed_groups(name.kind).unwrap_or_else(|| found.clone());
+        let groups = prescribed_groups(name.kind()).unwrap_or_else(|| found.clone());
         let identity = Self::assemble(cluster, name, groups)?;
         if identity.user_name() != common_name || identity.groups != found {
             return Err(IdentityError::Mismatch {
@@ -320,36 +231,6 @@ fn prescribed_groups(kind: IdentityKind) -> Option<Vec<String>> {
         IdentityKind::Component => Some(Vec::new()),
         IdentityKind::User => None,
     }
-}
-
-fn check_name(kind: IdentityKind, name: &str) -> Result<(), IdentityError> {
-    let bad = |why| Err(IdentityError::BadName { kind, found: name.to_owned(), why });
-    if name.is_empty() || name.len() > NAME_LIMIT_BYTES {
-        return bad("a name has 1 to 253 bytes");
-    }
-    if kind == IdentityKind::User {
-        if name.chars().any(char::is_control) {
-            return bad("a user name has no control characters");
-        }
-        // A user certificate must never read as a node, a component or a service account.
-        if name.starts_with("system:") {
-            return bad("names beginning with system: are kept for the cluster's own parties");
-        }
-        return Ok(());
-    }
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
-    let edge = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let bytes = name.as_bytes();
-    if !bytes.iter().copied().all(inner)
-        || !bytes.first().is_some_and(edge)
-        || !bytes.last().is_some_and(edge)
-    {
-        return bad("it must be a DNS subdomain of [a-z0-9.-] that begins and ends with [a-z0-9]");
-    }
-    if kind == IdentityKind::Component && name == "anonymous" {
-        return bad("system:anonymous means a caller without credentials");
-    }
-    Ok(())
 }
 
 fn check_groups(kind: IdentityKind, groups: &[String]) -> Result<(), IdentityError> {

@@ -13,10 +13,12 @@ use thiserror::Error;
 use crate::alt_name::{ALT_NAMES_LIMIT, AltName};
 use crate::authority::CERTIFICATE_LIFETIME_LIMIT;
 use crate::cluster_id::ClusterId;
-use crate::identity::{GROUP_MASTERS, Identity, IdentityError, IdentityKind, IdentityName};
+use crate::identity::{GROUP_MASTERS, Identity, IdentityError};
+use crate::identity_name::{IdentityKind, IdentityName};
 use crate::join_token::{TokenId, TokenSecret};
 use crate::peer_certificate::PeerCertificate;
-use crate::trust_ledger::{JoinRole, TokenRefused, TrustLedger};
+use crate::token_record::{JoinRole, TokenRefused};
+use crate::trust_ledger::TrustLedger;
 use crate::wall_time::WallTime;
 
 /// Life of a machine's certificate unless configured: 30 days, renewed after 20.

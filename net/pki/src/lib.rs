@@ -14,7 +14,8 @@
 //! The CA pin in a token is no secret: it keeps a joiner from telling its token to the wrong cluster. Certificates are
 //! not secret either; the handshake proves possession of the key.
 //!
-//! Not defended here: a stolen authority key, root on a server, a token of role `server` in the wrong hands within its
+//! Not defended here: a stolen authority key, root on a server (revoking a server closes its connections, but it keeps the
+//! authority key it was given: after a break-in make a new authority), a token of role `server` in the wrong hands within its
 //! life. A node's certificate cannot sign (no CA flag, and peers' intermediates are never used), cannot serve as a
 //! server on the bus (dialers check the URI's kind), and cannot name the API server to HTTPS clients (the issuer
 //! allows a node no DNS name but its own, and no reserved address). A node's claim to an unreserved IP address is not
@@ -37,12 +38,14 @@
 mod alt_name;
 mod authority;
 mod ca_certificate;
+mod certificate_request;
 mod chain_check;
 mod cluster_id;
 mod credentials;
 #[cfg(test)]
 mod hostile_bytes_test;
 mod identity;
+mod identity_name;
 mod issuer;
 mod join_token;
 mod key_request;
@@ -57,6 +60,7 @@ mod subject_der;
 #[cfg(test)]
 mod test_kit;
 mod tls_profile;
+mod token_record;
 mod trust_ledger;
 mod verifiers;
 mod wall_time;
@@ -64,15 +68,16 @@ mod wall_time;
 pub use alt_name::{ALT_NAMES_LIMIT, AltName};
 pub use authority::{
     AUTHORITY_LIFETIME, AuthorityError, BACKDATE, CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM,
-    ClusterAuthority, IssuedCertificate, REQUEST_LIMIT_BYTES, SignError, SigningOrder,
+    ClusterAuthority, IssuedCertificate, SignError, SigningOrder,
 };
 pub use ca_certificate::{CaCertificate, CaPin};
+pub use certificate_request::{REQUEST_LIMIT_BYTES, requested_key_sha256};
 pub use cluster_id::{CLUSTER_ID_LIMIT_BYTES, ClusterId};
 pub use credentials::{Credentials, CredentialsError};
 pub use identity::{
     GROUP_LIMIT_BYTES, GROUP_MASTERS, GROUP_NODES, GROUP_SERVERS, GROUPS_LIMIT, Identity, IdentityError,
-    IdentityKind, IdentityName, NAME_LIMIT_BYTES,
 };
+pub use identity_name::{IdentityKind, IdentityName, NAME_LIMIT_BYTES};
 pub use issuer::{Caller, IssuePlan, IssueRequest, Issuer, MACHINE_LIFETIME, Refusal, USER_LIFETIME};
 pub use join_token::{
     JoinToken, TOKEN_ID_LENGTH, TOKEN_SECRET_LENGTH, TokenId, TokenSecret, TokenSyntaxError,
@@ -91,10 +96,10 @@ pub use tls_profile::{
     ALPN_BUS, ALPN_JOIN, Admission, TLS_SERVER_NAME, TlsConfigError, TlsProfile, join_client,
     join_client_with_clock, peer_certificate, peer_identity,
 };
+pub use token_record::{JoinRole, SALT_BYTES, TokenRecord, TokenRefused};
 pub use trust_ledger::{
-    ENROLMENTS_LIMIT, Enrolment, JoinRole, LedgerError, REVOKED_IDENTITIES_LIMIT, REVOKED_SERIALS_LIMIT,
-    REVOKED_TOKENS_LIMIT, Revocation, SALT_BYTES, TOKEN_LIFETIME_LIMIT, TOKENS_LIMIT, TokenRecord,
-    TokenRefused, TrustLedger,
+    ENROLMENTS_LIMIT, Enrolment, LedgerError, REVOKED_IDENTITIES_LIMIT, REVOKED_SERIALS_LIMIT,
+    REVOKED_TOKENS_LIMIT, Revocation, TOKEN_LIFETIME_LIMIT, TOKENS_LIMIT, TrustLedger,
 };
 pub use verifiers::pinned_authority;
 pub use wall_time::WallTime;

@@ -8,7 +8,8 @@ use thiserror::Error;
 
 use crate::ca_certificate::CaPin;
 use crate::cluster_id::ClusterId;
-use crate::identity::{Identity, IdentityName};
+use crate::identity::Identity;
+use crate::identity_name::IdentityName;
 use crate::peer_certificate::{CertificateUnreadable, Serial};
 use crate::wall_time::WallTime;
 
@@ -250,7 +251,7 @@ pub enum ExpectedPeer {
 impl ExpectedPeer {
     pub(crate) fn admits(&self, found: &Identity) -> bool {
         match self {
-            Self::AnyServer => found.kind() == crate::identity::IdentityKind::Server,
+            Self::AnyServer => found.kind() == crate::identity_name::IdentityKind::Server,
             Self::Exactly(name) => found.identity_name() == name,
         }
     }

@@ -10,8 +10,9 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::authority::{AuthorityError, ClusterAuthority, SignError, SigningOrder, requested_key_sha256};
+use crate::authority::{AuthorityError, ClusterAuthority, SignError, SigningOrder};
 use crate::ca_certificate::{CaCertificate, CaPin};
+use crate::certificate_request::requested_key_sha256;
 use crate::credentials::{Credentials, CredentialsError};
 use crate::issuer::{Caller, IssueRequest, Issuer, Refusal};
 use crate::key_request::KeyRequest;

@@ -7,18 +7,17 @@
 //! pruned entry that comes back by a merge does no harm.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use crate::authority::{BACKDATE, CERTIFICATE_LIFETIME_LIMIT};
-use crate::identity::{Identity, IdentityName};
+use crate::identity::Identity;
+use crate::identity_name::IdentityName;
 use crate::join_token::{TokenId, TokenSecret};
 use crate::peer_certificate::Serial;
+use crate::token_record::{JoinRole, SALT_BYTES, TokenRecord, TokenRefused};
 use crate::wall_time::WallTime;
 
 /// Most live join tokens.
@@ -33,27 +32,6 @@ pub const REVOKED_SERIALS_LIMIT: usize = 16_384;
 pub const ENROLMENTS_LIMIT: usize = 16_384;
 /// Longest life of a join token.
 pub const TOKEN_LIFETIME_LIMIT: Duration = Duration::from_secs(365 * 86_400);
-/// Bytes of salt beside each token's hash.
-pub const SALT_BYTES: usize = 16;
-
-/// What a token's bearer may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JoinRole {
-    /// A server (which is trusted with the authority's key) and its own node.
-    Server,
-    /// A node only.
-    Agent,
-}
-
-impl fmt::Display for JoinRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Server => "server",
-            Self::Agent => "agent",
-        })
-    }
-}
 
 /// A ledger that would outgrow one of its limits, or a token that cannot be recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -84,37 +62,6 @@ pub enum LedgerError {
     },
 }
 
-/// Why a token was not accepted. The joiner is told none of this, only that the token is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TokenRefused {
-    /// No such id.
-    #[error("no join token has the id {id}")]
-    Unknown {
-        /// The id.
-        id: TokenId,
-    },
-    /// The id exists, the secret differs.
-    #[error("the secret of join token {id} does not match")]
-    WrongSecret {
-        /// The id.
-        id: TokenId,
-    },
-    /// Right, but too late.
-    #[error("join token {id} expired at {expired}")]
-    Expired {
-        /// The id.
-        id: TokenId,
-        /// When it ended.
-        expired: WallTime,
-    },
-    /// Withdrawn by an administrator.
-    #[error("join token {id} was revoked")]
-    Revoked {
-        /// The id.
-        id: TokenId,
-    },
-}
-
 /// Why a certificate is no longer trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
@@ -130,29 +77,6 @@ pub enum Revocation {
         /// Certificates that begin earlier are void.
         issued_before: WallTime,
     },
-}
-
-/// A join token as the issuer keeps it: a salted hash, never the secret.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// What the bearer may become.
-    pub role: JoinRole,
-    /// When it was made.
-    pub created: WallTime,
-    /// First second at which it is no longer accepted.
-    pub expires: WallTime,
-    salt: [u8; SALT_BYTES],
-    secret_hash: [u8; 32],
-}
-
-impl fmt::Debug for TokenRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenRecord")
-            .field("role", &self.role)
-            .field("created", &self.created)
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The key under which a machine joined. Ordered by time first: on a merge the later one counts.
@@ -230,8 +154,7 @@ impl TrustLedger {
         if self.tokens.contains_key(id) || self.revoked_tokens.contains_key(id) {
             return Err(LedgerError::TokenIdTaken { id: id.clone() });
         }
-        let secret_hash = hash_secret(&salt, id, secret);
-        let record = TokenRecord { role, created: now, expires: now.plus(lifetime), salt, secret_hash };
+        let record = TokenRecord::new(id, secret, role, salt, now, now.plus(lifetime));
         self.change(|next| {
             next.tokens.insert(id.clone(), record);
         })
@@ -295,13 +218,11 @@ impl TrustLedger {
     ) -> Result<JoinRole, TokenRefused> {
         let id = id.clone();
         let record = self.tokens.get(&id);
-        let (salt, expected) =
-            record.map_or(([0; SALT_BYTES], [0; 32]), |record| (record.salt, record.secret_hash));
-        let same: Choice = hash_secret(&salt, &id, secret).ct_eq(&expected);
+        let same = TokenRecord::secret_matches(record, &id, secret);
         match record {
             None if self.revoked_tokens.contains_key(&id) => Err(TokenRefused::Revoked { id }),
             None => Err(TokenRefused::Unknown { id }),
-            Some(_) if !bool::from(same) => Err(TokenRefused::WrongSecret { id }),
+            Some(_) if !same => Err(TokenRefused::WrongSecret { id }),
             Some(record) if now >= record.expires => {
                 Err(TokenRefused::Expired { id, expired: record.expires })
             }
@@ -424,17 +345,6 @@ fn raise<K: Ord, V: Ord>(part: &mut BTreeMap<K, V>, key: K, value: V) {
             }
         }
     }
-}
-
-/// One SHA-256 is enough: the secret is 82 random bits, not a password.
-fn hash_secret(salt: &[u8; SALT_BYTES], id: &TokenId, secret: &TokenSecret) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(b"trireme join token v1\0");
-    hasher.update(salt);
-    hasher.update(id.as_str().as_bytes());
-    hasher.update(b".");
-    hasher.update(secret.expose().as_bytes());
-    hasher.finalize().into()
 }
 
 #[cfg(test)]

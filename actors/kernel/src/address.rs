@@ -206,6 +206,7 @@ impl<I: Send + 'static> Address<I> {
             Some(Outcome::Answer(value)) => Ok(value),
             Some(Outcome::Refused(reason)) => Err(CallError::Refused { path: path(), reason }),
             Some(Outcome::Denied(reason)) => Err(CallError::Denied { path: path(), reason }),
+            Some(Outcome::Dropped) => Err(CallError::NoAnswer { path: path() }),
             Some(Outcome::Panicked) => Err(CallError::Restarted { path: path() }),
             None if self.is_closed() => Err(CallError::Stopped { path: path() }),
             None if self.incarnation() != asked || self.slot.mailbox.lock().owner().is_none() => {

@@ -21,6 +21,7 @@ use crate::arbiter::ArbiterState;
 use crate::context::{Context, End};
 use crate::mailbox::{Control, IoEnd, Take};
 use crate::panic_text::catch;
+use crate::reply::handling;
 use crate::slot::Slot;
 use crate::spec::{Birth, Factory};
 use crate::{Behaviour, Stopping};
@@ -261,7 +262,7 @@ impl<B: Behaviour> Life<B> {
                 Some(MailboxFault::Stall(span)) => std::thread::sleep(span),
                 _ => {}
             }
-            call(behaviour, cx);
+            handling(|| call(behaviour, cx));
         });
         if let Err(text) = called {
             return Step::End(End {

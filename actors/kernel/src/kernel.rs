@@ -160,16 +160,7 @@ impl Kernel {
 
     /// What the kernel holds in all.
     pub fn report(&self) -> KernelReport {
-        let gauges = &self.shared.gauges;
-        let read = |figure: &AtomicU64| figure.load(Ordering::Acquire);
-        KernelReport {
-            live: read(&gauges.live),
-            io_tasks: read(&gauges.io_tasks),
-            timers: read(&gauges.timers),
-            arbiters: self.shared.arbiters.all().len() as u64,
-            arbiters_abandoned: read(&gauges.arbiters_abandoned),
-            watchdog_wakes: read(&gauges.watchdog_wakes),
-        }
+        self.registry().kernel_report()
     }
 
     /// Every actor's figures and the kernel's as OpenMetrics text.

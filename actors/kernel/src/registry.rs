@@ -1,6 +1,7 @@
 use std::any::type_name;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use thiserror::Error;
 use crate::address::Address;
 use crate::call_table::malformed;
 use crate::path::Owner;
-use crate::report::ActorReport;
+use crate::report::{ActorReport, KernelReport};
 use crate::shared::Shared;
 use crate::slot::{AnySlot, Slot};
 use crate::supervisor::SupervisorRef;
@@ -129,6 +130,20 @@ impl Registry {
         self.within(prefix).iter().map(|slot| slot.report()).collect()
     }
 
+    /// What the kernel holds in all.
+    pub fn kernel_report(&self) -> KernelReport {
+        let gauges = &self.shared.gauges;
+        let read = |figure: &AtomicU64| figure.load(Ordering::Acquire);
+        KernelReport {
+            live: read(&gauges.live),
+            io_tasks: read(&gauges.io_tasks),
+            timers: read(&gauges.timers),
+            arbiters: self.shared.arbiters.all().len() as u64,
+            arbiters_abandoned: read(&gauges.arbiters_abandoned),
+            watchdog_wakes: read(&gauges.watchdog_wakes),
+        }
+    }
+
     /// Ends an actor's living incarnation without asking it; its supervisor decides what follows. False when
     /// none is alive there.
     pub fn kill(&self, path: &ActorPath) -> bool {
@@ -168,5 +183,11 @@ impl Registry {
             Owner::Machine(machine) if machine != self.shared.machine => None,
             _ => self.slot(path),
         }
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("machine", &self.shared.machine).finish_non_exhaustive()
     }
 }

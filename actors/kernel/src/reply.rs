@@ -1,4 +1,23 @@
+use std::cell::Cell;
+
 use tokio::sync::oneshot;
+
+thread_local! {
+    /// True while a handler runs on this thread.
+    static HANDLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a handler: a reply it lets go of was dropped by it, not lost with its incarnation.
+pub(crate) fn handling<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            HANDLING.set(self.0);
+        }
+    }
+    let _restore = Restore(HANDLING.replace(true));
+    work()
+}
 
 /// The right to answer one request, exactly once.
 ///
@@ -16,6 +35,8 @@ pub(crate) enum Outcome<T> {
     Answer(T),
     Refused(String),
     Denied(String),
+    /// A handler let go of the reply.
+    Dropped,
     /// The handler that held the reply panicked.
     Panicked,
 }
@@ -57,6 +78,8 @@ impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.send(Outcome::Panicked);
+        } else if HANDLING.get() {
+            self.send(Outcome::Dropped);
         }
     }
 }

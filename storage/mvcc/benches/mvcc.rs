@@ -1,0 +1,2 @@
+//! Benchmarks of the state machine.
+fn main() {}

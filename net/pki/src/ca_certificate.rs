@@ -8,8 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::chain_check::{Purpose, check_peer};
 use crate::cluster_id::ClusterId;
-use crate::peer_certificate::{CertificateUnreadable, hex, identity_uris, parse_x509, unhex};
+use crate::live_trust::LiveTrust;
+use crate::peer_certificate::{
+    CertificateUnreadable, PeerCertificate, hex, identity_uris, parse_x509, unhex,
+};
+use crate::peer_refused::PeerRefused;
+use crate::verifiers::algorithms;
 use crate::wall_time::WallTime;
 
 /// SHA-256 of an authority's SubjectPublicKeyInfo. It survives a renewal of the authority's certificate.
@@ -118,6 +124,17 @@ impl CaCertificate {
     /// Last second of validity.
     pub fn not_after(&self) -> WallTime {
         self.not_after
+    }
+
+    /// Checks a certificate that came inside a message: chain, time, cluster, revocation. It proves that this authority
+    /// issued it, not that the sender holds its key; [`PeerCertificate::parse`] alone proves neither.
+    pub fn check_issued(
+        &self,
+        der: &CertificateDer<'_>,
+        trust: &LiveTrust,
+        now: WallTime,
+    ) -> Result<PeerCertificate, PeerRefused> {
+        check_peer(der, self, Some(trust), Purpose::Client, algorithms(), now)
     }
 
     pub(crate) fn anchor(&self) -> &TrustAnchor<'static> {

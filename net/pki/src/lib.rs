@@ -47,6 +47,8 @@ mod hostile_bytes_test;
 mod identity;
 mod identity_name;
 mod issuer;
+#[cfg(test)]
+mod join_flow_test;
 mod join_token;
 mod key_request;
 mod live_trust;
@@ -54,7 +56,6 @@ mod peer_certificate;
 mod peer_refused;
 mod private_files;
 mod provider;
-mod registrar;
 mod sealed;
 mod subject_der;
 #[cfg(test)]
@@ -90,7 +91,6 @@ pub use peer_certificate::{
 pub use peer_refused::{ExpectedPeer, PeerRefused, RefusalCode};
 pub use private_files::{FILE_LIMIT_BYTES, FileError};
 pub use provider::install_crypto_provider;
-pub use registrar::{Admitted, AnswerRefused, CertificateAnswer, CertificateAsk, Registrar, RegistrarError};
 pub use sealed::{SEALED_LIMIT_BYTES, SealError, SealOpener, SealTo};
 pub use tls_profile::{
     ALPN_BUS, ALPN_JOIN, Admission, TLS_SERVER_NAME, TlsConfigError, TlsProfile, join_client,

@@ -455,3 +455,18 @@ fn the_authority_itself_must_be_in_time() {
     assert_eq!(late.unwrap_err().code(), RefusalCode::Expired);
     assert!(WallTime::now() > WallTime::from_unix_seconds(1_600_000_000));
 }
+
+#[test]
+#[ignore = "measurement: prints the cost of a full handshake of both sides on one core"]
+fn handshake_cost() {
+    let s = Setting::new();
+    let (client, server) = (s.node(), s.server());
+    let client = client.bus_client(ExpectedPeer::AnyServer).unwrap();
+    let server = server.bus_server().unwrap();
+    let rounds = 300_u32;
+    let begin = std::time::Instant::now();
+    for _ in 0..rounds {
+        handshake(client.clone(), server.clone()).unwrap();
+    }
+    println!("{:?} for both sides of one full mutual handshake", begin.elapsed() / rounds);
+}

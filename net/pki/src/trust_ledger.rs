@@ -281,16 +281,6 @@ impl TrustLedger {
         Self { tokens: BTreeMap::new(), enrolments: BTreeMap::new(), ..self.clone() }
     }
 
-    /// A copy with what is withdrawn and nothing else: what machines that sign nothing need.
-    #[must_use]
-    pub fn withdrawals(&self) -> Self {
-        Self {
-            revoked_identities: self.revoked_identities.clone(),
-            revoked_serials: self.revoked_serials.clone(),
-            ..Self::default()
-        }
-    }
-
     /// Forgets what expiry alone already refuses.
     pub fn prune(&mut self, now: WallTime) {
         self.tokens.retain(|_, record| now < record.expires);

@@ -175,11 +175,10 @@ impl TrustLedger {
     /// that joins anew). Returns the moment before which certificates are void: it always moves forward, so
     /// that withdrawing twice within one second also catches a certificate issued in between.
     pub fn revoke_identity(&mut self, name: &IdentityName, now: WallTime) -> Result<WallTime, LedgerError> {
-        let after_last = self
-            .revoked_identities
-            .get(name)
-            .map(|last| last.plus(Duration::from_secs(1)))
-            .unwrap_or_default();
+        // An enrolment by a server whose clock is ahead must not outlive the withdrawal.
+        let last = self.revoked_identities.get(name).copied();
+        let enrolled = self.enrolments.get(name).map(|enrolment| enrolment.at);
+        let after_last = last.max(enrolled).map(|at| at.plus(Duration::from_secs(1))).unwrap_or_default();
         let issued_before = now.max(after_last);
         self.change(|next| raise(&mut next.revoked_identities, name.clone(), issued_before))?;
         Ok(issued_before)

@@ -99,6 +99,10 @@ fn enrolment_ends_with_the_identity() {
     assert_eq!(ledger.enrolment(&name).unwrap().public_key_sha256, [1; 32]);
     ledger.revoke_identity(&name, NOW.plus(seconds(1))).unwrap();
     assert_eq!(ledger.enrolment(&name), None);
+    // The revoking server's clock is behind that of the enrolling one.
+    ledger.enrol(&name, [1; 32], NOW.plus(seconds(100))).unwrap();
+    assert_eq!(ledger.revoke_identity(&name, NOW.plus(seconds(50))), Ok(NOW.plus(seconds(101))));
+    assert_eq!(ledger.enrolment(&name), None);
     // Another server's clock is behind: the new enrolment must still survive the tombstone.
     ledger.enrol(&name, [2; 32], NOW.minus(seconds(60))).unwrap();
     assert_eq!(ledger.enrolment(&name).unwrap().public_key_sha256, [2; 32]);

@@ -1,0 +1,16 @@
+//! What every Trireme process runs, whatever else it does: the cluster's book, certificate renewal, the fault desk
+//! and the inspector.
+//!
+//! Knows the kernel, the bus and identities; knows nothing of Kubernetes, of storage or of the command line.
+
+pub mod cluster;
+mod fault_desk;
+mod files;
+mod inspector;
+mod peer_events;
+mod renewal;
+
+pub use fault_desk::{ArmFault, DeskInput, FaultDesk, HealFaults, ListFaults};
+pub use files::write_whole;
+pub use inspector::{Inspect, Inspector, InspectorInput, MACHINE_DEADLINE, MachineTree, Metrics, inspector_path};
+pub use renewal::{RETRY as RENEWAL_RETRY, Renewal, RenewalInput, RenewalParts};

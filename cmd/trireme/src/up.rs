@@ -1,0 +1,244 @@
+//! `trireme up`: a whole cluster in the foreground. One machine runs in this process; more run as child processes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use trireme_pki::JoinRole;
+use trireme_process::cluster::CreateToken;
+use trireme_process::{Inspect, MachineTree};
+
+use crate::admin::Admin;
+use crate::cli::{LogFormat, MachineArgs, ServerArgs, UpArgs};
+use crate::client::Client;
+use crate::data_dir::{self, DataDir};
+use crate::launcher::{Event, Launcher, Program};
+use crate::progress::{Progress, print};
+use crate::{machine, signals};
+
+/// How long a machine may take to come up the first time.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Life of the tokens with which the machines of `up` join.
+const TOKEN_LIFE: Duration = Duration::from_secs(600);
+/// Pause between two looks at whether every machine sees every other one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Runs until told to stop.
+pub(crate) fn run(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
+    if args.servers == 1 && args.agents == 0 {
+        return single(args, log, format);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Up::new(args, log)?.run())
+}
+
+fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
+    crate::log::start(log, format)?;
+    let machine = MachineArgs {
+        data: args.data.clone(),
+        node_name: Some(args.node_name.clone().unwrap_or_else(|| "s1".to_owned())),
+        ready_file: args.ready_file.clone(),
+        stop_on_stdin_eof: false,
+    };
+    machine::run_server(&ServerArgs { machine, listen: args.listen, join: None, token: None })
+}
+
+struct Up<'a> {
+    args: &'a UpArgs,
+    log: &'a str,
+    root: DataDir,
+    started: Instant,
+    progress: Progress,
+    launcher: Launcher,
+    ready: Vec<String>,
+}
+
+impl<'a> Up<'a> {
+    fn new(args: &'a UpArgs, log: &'a str) -> anyhow::Result<Self> {
+        if args.node_name.is_some() {
+            bail!("--node-name names one machine; with --servers or --agents they are called s1, s2, ... and a1, a2, ...");
+        }
+        let root = DataDir::open(&args.data.data_dir)?;
+        let started = Instant::now();
+        let seed = u64::from(std::process::id());
+        let launcher = Launcher::new(seed);
+        Ok(Self { args, log, root, started, progress: Progress::start(), launcher, ready: Vec::new() })
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut stop = signals::stop()?;
+        let came_up = tokio::select! {
+            came_up = self.come_up() => came_up,
+            signal = stop.recv() => {
+                self.progress.note(&format!("{signal}: stopping"));
+                return self.stop().await;
+            }
+        };
+        self.progress.finish();
+        if let Err(error) = came_up {
+            self.stop().await?;
+            return Err(error);
+        }
+        let millis = self.started.elapsed().as_millis();
+        if let Some(file) = &self.args.ready_file {
+            trireme_process::write_whole(file, b"ready\n").with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        print(&format!("ready in {millis} ms"));
+        loop {
+            tokio::select! {
+                event = self.launcher.next() => self.tell(event),
+                signal = stop.recv() => {
+                    self.progress.note(&format!("{signal}: stopping"));
+                    return self.stop().await;
+                }
+            }
+        }
+    }
+
+    /// The first server, then everybody else, then until all see each other.
+    async fn come_up(&mut self) -> anyhow::Result<()> {
+        self.progress.doing("starting server s1");
+        self.add("s1", None, None)?;
+        self.until_ready(1).await?;
+        let admin = Admin::load(&data_dir::admin_folder(&self.machine_dir("s1")))?;
+        admin.save(&self.root.admin())?;
+        let client = Client::connect(&admin, START_LIMIT).await?;
+        let mut expected = 1;
+        for (role, letter, count) in [(JoinRole::Server, 's', self.args.servers), (JoinRole::Agent, 'a', self.args.agents)] {
+            let first = if role == JoinRole::Server { 2 } else { 1 };
+            for index in first..=count {
+                let name = format!("{letter}{index}");
+                self.progress.doing(format!("joining {role} {name}"));
+                let joined = self.machine_dir(&name).join("machine.json").exists();
+                let token = match joined {
+                    true => None,
+                    false => Some(client.call("cluster", CreateToken { role, lifetime: TOKEN_LIFE }).await?),
+                };
+                self.add(&name, token, admin.servers.first().copied())?;
+                expected += 1;
+            }
+        }
+        self.until_ready(expected).await?;
+        self.progress.doing("waiting until every machine sees every other one");
+        self.until_met(&client, expected).await
+    }
+
+    fn add(&mut self, name: &str, token: Option<String>, join: Option<SocketAddr>) -> anyhow::Result<()> {
+        let folder = self.machine_dir(name);
+        data_dir::create(&folder)?;
+        let server = name.starts_with('s');
+        let command = if server { "server" } else { "agent" };
+        let mut arguments = vec![
+            format!("--log={}", self.log),
+            "--log-format=json".to_owned(),
+            command.to_owned(),
+            format!("--data-dir={}", folder.display()),
+            format!("--node-name={name}"),
+            "--stop-on-stdin-eof".to_owned(),
+        ];
+        if server {
+            arguments.push(format!("--listen={}", self.listen(name)?));
+        }
+        if let (Some(_), Some(join)) = (&token, join) {
+            arguments.push(format!("--join={join}"));
+        }
+        let log = folder.join("trireme.log");
+        self.launcher.add(Program { name: name.to_owned(), arguments, token, log });
+        Ok(())
+    }
+
+    fn listen(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let mut listen = self.args.listen;
+        if listen.port() == 0 {
+            return Ok(listen);
+        }
+        let index: u16 = name[1..].parse().context("servers are numbered")?;
+        let port = listen.port().checked_add(index - 1);
+        listen.set_port(port.with_context(|| format!("no port is left for {name} above {}", self.args.listen))?);
+        Ok(listen)
+    }
+
+    fn machine_dir(&self, name: &str) -> PathBuf {
+        self.args.data.data_dir.join(name)
+    }
+
+    async fn until_ready(&mut self, expected: usize) -> anyhow::Result<()> {
+        let wait = async {
+            while self.ready.len() < expected {
+                match self.launcher.next().await {
+                    Event::Line { name, line } if line.starts_with("ready in ") => self.ready.push(name),
+                    Event::Line { .. } => {}
+                    Event::Restarting { name, status, .. } => {
+                        let log = self.machine_dir(&name).join("trireme.log");
+                        bail!("{name} did not start ({status}): {}", last_words(&log));
+                    }
+                    Event::Finished => bail!("the machines were stopped while starting"),
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(START_LIMIT, wait).await {
+            Ok(outcome) => outcome,
+            Err(_) => bail!("the machines did not come up within {START_LIMIT:?}; see the logs in {}", self.args.data.data_dir.display()),
+        }
+    }
+
+    async fn until_met(&mut self, client: &Client, expected: usize) -> anyhow::Result<()> {
+        let mut last = String::new();
+        while self.started.elapsed() < START_LIMIT {
+            match client.call("inspect", Inspect { prefix: None, everywhere: true }).await {
+                Ok(trees) if met(&trees, expected) => return Ok(()),
+                Ok(trees) => last = missing(&trees, expected),
+                Err(error) => last = error.to_string(),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                event = self.launcher.next() => self.tell(event),
+            }
+        }
+        bail!("the machines do not all see each other after {START_LIMIT:?}: {last}")
+    }
+
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Line { name, line } => self.progress.note(&format!("{name}: {line}")),
+            Event::Restarting { name, status, delay } => {
+                self.progress.note(&format!("{name} ended ({status}); starting it again in {} ms", delay.as_millis()));
+            }
+            Event::Finished => {}
+        }
+    }
+
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        self.launcher.stop();
+        loop {
+            if let Event::Finished = self.launcher.next().await {
+                self.progress.finish();
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Every machine answers, and every server is linked to every other one.
+fn met(trees: &[MachineTree], expected: usize) -> bool {
+    trees.len() == expected && trees.iter().all(|tree| tree.error.is_none())
+}
+
+fn missing(trees: &[MachineTree], expected: usize) -> String {
+    let silent: Vec<String> =
+        trees.iter().filter_map(|tree| Some(format!("{}: {}", tree.machine, tree.error.as_ref()?))).collect();
+    format!("{} of {expected} machines known; {}", trees.len(), silent.join("; "))
+}
+
+/// The last lines a machine logged, for an error message.
+fn last_words(log: &Path) -> String {
+    const LINES: usize = 3;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(LINES).collect();
+    match lines.is_empty() {
+        true => format!("it logged nothing; see {}", log.display()),
+        false => lines.into_iter().rev().collect::<Vec<_>>().join(" | "),
+    }
+}

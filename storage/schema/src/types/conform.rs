@@ -1,0 +1,409 @@
+//! Decoding against a type: wrong JSON types are refused in the words of upstream's decoder, unknown fields dropped
+//! and reported, and the object brought into the canonical form that upstream prints (empty optional fields left
+//! out, zeros of required ones spelled out, quantities and times normalised).
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::node::{Field, Node, Scalar, StructType, TypeRef};
+use crate::Quantity;
+use crate::limits::STRICT_ERRORS;
+use crate::time::Moment;
+
+/// Why a value does not fit its type, in the words of upstream's decoder. Never retryable.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct DecodeError(pub String);
+
+/// What decoding found besides the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Paths of unknown fields, at most [`STRICT_ERRORS`].
+    pub unknown: Vec<String>,
+}
+
+/// Brings `value` into canonical form in place.
+///
+/// # Errors
+/// [`DecodeError`] at the first value of a wrong type; the value is then half done and must be dropped.
+pub fn conform(value: &mut Value, of: TypeRef<'_>) -> Result<Report, DecodeError> {
+    let mut walk = Walk { report: Report::default() };
+    if let Some(top) = of.as_struct() {
+        if !value.is_object() {
+            let go = format!("Go value of type {}", go_type(of));
+            return Err(DecodeError(format!("json: cannot unmarshal {} into {go}", json_name(value))));
+        }
+        walk.object(value, of, top, &Trail { parent: None, step: Step::Top, owner: top.short_name() })?;
+    } else {
+        walk.value(value, of, &Trail { parent: None, step: Step::Top, owner: "" })?;
+    }
+    Ok(walk.report)
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Top,
+    Name(&'a str),
+    Index(usize),
+}
+
+struct Trail<'a> {
+    parent: Option<&'a Trail<'a>>,
+    step: Step<'a>,
+    /// Go name of the struct that holds the current field.
+    owner: &'a str,
+}
+
+impl Trail<'_> {
+    /// `spec.containers[0].name`
+    fn path(&self) -> String {
+        let mut out = self.parent.map(Trail::path).unwrap_or_default();
+        match self.step {
+            Step::Top => {}
+            Step::Name(name) => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(name);
+            }
+            Step::Index(index) => out.push_str(&format!("[{index}]")),
+        }
+        out
+    }
+
+    /// `Container.spec.containers.name`, as Go's decoder names fields: without indexes and map keys.
+    fn go_field(&self) -> String {
+        let mut names = Vec::new();
+        let mut at = Some(self);
+        while let Some(trail) = at {
+            if let Step::Name(name) = trail.step {
+                names.push(name);
+            }
+            at = trail.parent;
+        }
+        names.push(self.owner);
+        names.reverse();
+        names.join(".")
+    }
+}
+
+fn json_name(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    }
+}
+
+fn go_type(of: TypeRef<'_>) -> String {
+    match of {
+        TypeRef::Struct { schema, id, .. } => {
+            let mut parts = schema.get(id).name.rsplit('.');
+            let (name, package) = (parts.next().unwrap_or(""), parts.next().unwrap_or("v1"));
+            format!("{package}.{name}")
+        }
+        TypeRef::Other { schema, node } => match node {
+            Node::Scalar(scalar) => match scalar {
+                Scalar::Text => "string",
+                Scalar::Int32 | Scalar::IntOrString => "int32",
+                Scalar::Int64 => "int64",
+                Scalar::Float => "float64",
+                Scalar::Bool => "bool",
+                Scalar::Bytes => "[]uint8",
+                Scalar::Quantity => "resource.Quantity",
+                Scalar::Time => "v1.Time",
+                Scalar::MicroTime => "v1.MicroTime",
+            }
+            .to_owned(),
+            Node::Any | Node::Deduced => "runtime.RawExtension".to_owned(),
+            Node::List(list) => format!("[]{}", go_type(TypeRef::of(schema, &list.item))),
+            Node::Map(map) => match map.value {
+                Node::Scalar(Scalar::Quantity) => "v1.ResourceList".to_owned(),
+                _ => format!("map[string]{}", go_type(TypeRef::of(schema, &map.value))),
+            },
+            Node::Struct { id, atomic } => go_type(TypeRef::Struct { schema, id: *id, atomic: *atomic }),
+        },
+    }
+}
+
+struct Walk {
+    report: Report,
+}
+
+impl Walk {
+    fn wrong(value: &Value, of: TypeRef<'_>, trail: &Trail<'_>) -> DecodeError {
+        Self::wrong_as(&json_name(value), of, trail)
+    }
+
+    fn wrong_as(what: &str, of: TypeRef<'_>, trail: &Trail<'_>) -> DecodeError {
+        let field = trail.go_field();
+        DecodeError(format!(
+            "json: cannot unmarshal {what} into Go struct field {field} of type {}",
+            go_type(of)
+        ))
+    }
+
+    fn unknown(&mut self, trail: &Trail<'_>) {
+        if self.report.unknown.len() < STRICT_ERRORS {
+            self.report.unknown.push(trail.path());
+        }
+    }
+
+    fn object(
+        &mut self,
+        value: &mut Value,
+        of: TypeRef<'_>,
+        this: &StructType,
+        trail: &Trail<'_>,
+    ) -> Result<(), DecodeError> {
+        let Value::Object(map) = value else { return Err(Self::wrong(value, of, trail)) };
+        let owner = if this.dynamic { trail.owner } else { this.short_name() };
+        let mut failed = None;
+        map.retain(|name, inner| {
+            if failed.is_some() {
+                return true;
+            }
+            let here = Trail { parent: Some(trail), step: Step::Name(name), owner };
+            let Some(field) = this.field(name) else {
+                if !this.open {
+                    self.unknown(&here);
+                }
+                return this.open;
+            };
+            let child = TypeRef::of(of.schema(), &field.node);
+            if this.dynamic {
+                if let Err(error) = self.value_dynamic(inner, child, &here) {
+                    failed = Some(error);
+                }
+                return true;
+            }
+            if inner.is_null() {
+                return false;
+            }
+            if let Err(error) = self.value(inner, child, &here) {
+                failed = Some(error);
+                return true;
+            }
+            keeps(field, inner)
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if !this.dynamic {
+            for field in &this.fields {
+                if (field.required || field.always) && !map.contains_key(&field.name) {
+                    map.insert(field.name.clone(), zero(field, of));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A value inside a custom kind: only pruned, except where a built-in struct (metadata) stands.
+    fn value_dynamic(
+        &mut self,
+        value: &mut Value,
+        of: TypeRef<'_>,
+        trail: &Trail<'_>,
+    ) -> Result<(), DecodeError> {
+        match of {
+            TypeRef::Struct { schema, id, .. } => {
+                let this = schema.get(id);
+                if value.is_object() {
+                    self.object(value, of, this, trail)
+                } else if this.dynamic || value.is_null() {
+                    Ok(())
+                } else {
+                    Err(Self::wrong(value, of, trail))
+                }
+            }
+            TypeRef::Other { schema, node } => {
+                match (node, value) {
+                    (Node::List(list), Value::Array(items)) => {
+                        for (i, item) in items.iter_mut().enumerate() {
+                            let here =
+                                Trail { parent: Some(trail), step: Step::Index(i), owner: trail.owner };
+                            self.value_dynamic(item, TypeRef::of(schema, &list.item), &here)?;
+                        }
+                    }
+                    (Node::Map(map), Value::Object(entries)) => {
+                        for (name, entry) in entries.iter_mut() {
+                            let here =
+                                Trail { parent: Some(trail), step: Step::Name(name), owner: trail.owner };
+                            self.value_dynamic(entry, TypeRef::of(schema, &map.value), &here)?;
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn value(&mut self, value: &mut Value, of: TypeRef<'_>, trail: &Trail<'_>) -> Result<(), DecodeError> {
+        match of {
+            TypeRef::Struct { schema, id, .. } => self.object(value, of, schema.get(id), trail),
+            TypeRef::Other { schema, node } => match node {
+                Node::Any | Node::Deduced => Ok(()),
+                Node::Scalar(kind) => scalar(value, *kind, of, trail),
+                Node::List(list) => {
+                    let Value::Array(items) = value else { return Err(Self::wrong(value, of, trail)) };
+                    let item_type = TypeRef::of(schema, &list.item);
+                    for (i, item) in items.iter_mut().enumerate() {
+                        if item.is_null() {
+                            *item = zero_of(item_type);
+                        }
+                        let here = Trail { parent: Some(trail), step: Step::Index(i), owner: trail.owner };
+                        self.value(item, item_type, &here)?;
+                    }
+                    Ok(())
+                }
+                Node::Map(map) => {
+                    let Value::Object(entries) = value else { return Err(Self::wrong(value, of, trail)) };
+                    let entry_type = TypeRef::of(schema, &map.value);
+                    for entry in entries.values_mut() {
+                        if entry.is_null() {
+                            *entry = zero_of(entry_type);
+                        }
+                        self.value(entry, entry_type, trail)?;
+                    }
+                    Ok(())
+                }
+                Node::Struct { .. } => {
+                    Err(DecodeError("a struct reference must be resolved before".to_owned()))
+                }
+            },
+        }
+    }
+}
+
+/// Whether upstream's encoder prints a field with this value.
+fn keeps(field: &Field, value: &Value) -> bool {
+    if field.required || field.keep_zero || field.always {
+        return true;
+    }
+    match &field.node {
+        Node::Scalar(
+            Scalar::Text | Scalar::Int32 | Scalar::Int64 | Scalar::Float | Scalar::Bool | Scalar::Bytes,
+        )
+        | Node::List(_)
+        | Node::Map(_) => !crate::view::is_empty(value),
+        Node::Scalar(Scalar::Quantity | Scalar::Time | Scalar::MicroTime | Scalar::IntOrString)
+        | Node::Any
+        | Node::Deduced
+        | Node::Struct { .. } => !value.is_null(),
+    }
+}
+
+fn zero(field: &Field, of: TypeRef<'_>) -> Value {
+    if field.keep_zero {
+        return Value::Null;
+    }
+    zero_of(TypeRef::of(of.schema(), &field.node))
+}
+
+/// Go's zero value of a type, as its encoder prints it.
+fn zero_of(of: TypeRef<'_>) -> Value {
+    match of {
+        TypeRef::Struct { schema, id, .. } => {
+            let this = schema.get(id);
+            let printed = this.fields.iter().filter(|f| f.required || f.always);
+            Value::Object(printed.map(|f| (f.name.clone(), zero(f, of))).collect::<Map<_, _>>())
+        }
+        TypeRef::Other { node, .. } => match node {
+            Node::Scalar(scalar) => match scalar {
+                Scalar::Text => "".into(),
+                Scalar::Int32 | Scalar::Int64 | Scalar::Float | Scalar::IntOrString => 0.into(),
+                Scalar::Bool => false.into(),
+                Scalar::Quantity => "0".into(),
+                Scalar::Bytes | Scalar::Time | Scalar::MicroTime => Value::Null,
+            },
+            _ => Value::Null,
+        },
+    }
+}
+
+fn scalar(value: &mut Value, kind: Scalar, of: TypeRef<'_>, trail: &Trail<'_>) -> Result<(), DecodeError> {
+    let number = |value: &Value| Walk::wrong_as(&format!("number {value}"), of, trail);
+    match (kind, &mut *value) {
+        (Scalar::Text, Value::String(_))
+        | (Scalar::Bool, Value::Bool(_))
+        | (Scalar::Float, Value::Number(_)) => Ok(()),
+        (Scalar::Int32, Value::Number(n)) => {
+            n.as_i64().and_then(|n| i32::try_from(n).ok()).map(|_| ()).ok_or_else(|| number(value))
+        }
+        (Scalar::Int64, Value::Number(n)) => n.as_i64().map(|_| ()).ok_or_else(|| number(value)),
+        (Scalar::IntOrString, Value::String(_)) => Ok(()),
+        (Scalar::IntOrString, Value::Number(n)) => {
+            n.as_i64().and_then(|n| i32::try_from(n).ok()).map(|_| ()).ok_or_else(|| number(value))
+        }
+        (Scalar::Bytes, Value::String(text)) => match canonical_base64(text) {
+            Ok(None) => Ok(()),
+            Ok(Some(changed)) => {
+                *text = changed;
+                Ok(())
+            }
+            Err(at) => Err(DecodeError(format!("illegal base64 data at input byte {at}"))),
+        },
+        (Scalar::Quantity, Value::String(text)) => {
+            let parsed = if text.is_empty() { Ok(Quantity::ZERO) } else { text.trim().parse::<Quantity>() };
+            *text = parsed.map_err(|e| DecodeError(e.to_string()))?.canonical();
+            Ok(())
+        }
+        (Scalar::Quantity, Value::Number(n)) => {
+            let parsed = n.to_string().parse::<Quantity>().map_err(|e| DecodeError(e.to_string()))?;
+            *value = parsed.canonical().into();
+            Ok(())
+        }
+        (Scalar::Quantity, _) => Err(DecodeError(crate::quantity::QuantityError::Format.to_string())),
+        (Scalar::Time, Value::String(text)) => {
+            *text = Moment::parse_time(text).map_err(|e| DecodeError(e.to_string()))?.to_time();
+            Ok(())
+        }
+        (Scalar::MicroTime, Value::String(text)) => {
+            *text = Moment::parse_micro_time(text).map_err(|e| DecodeError(e.to_string()))?.to_micro_time();
+            Ok(())
+        }
+        (Scalar::Time | Scalar::MicroTime, other) => {
+            let what = json_name(other);
+            Err(DecodeError(format!("json: cannot unmarshal {what} into Go value of type string")))
+        }
+        (_, Value::Number(_)) if !matches!(kind, Scalar::Text | Scalar::Bool | Scalar::Bytes) => {
+            Err(number(value))
+        }
+        _ => Err(Walk::wrong(value, of, trail)),
+    }
+}
+
+/// Checks standard base64 with padding; line breaks are dropped as Go does. `Err` carries the offending byte.
+fn canonical_base64(text: &str) -> Result<Option<String>, usize> {
+    let b = text.as_bytes();
+    let mut seen = 0usize;
+    let mut padding = 0usize;
+    let mut breaks = false;
+    for (i, &c) in b.iter().enumerate() {
+        match c {
+            b'\r' | b'\n' => breaks = true,
+            b'=' => {
+                padding += 1;
+                if seen % 4 < 2 || padding > 4 - seen % 4 {
+                    return Err(i);
+                }
+            }
+            _ if padding > 0 => return Err(i),
+            c if c.is_ascii_alphanumeric() || c == b'+' || c == b'/' => seen += 1,
+            _ => return Err(i),
+        }
+    }
+    if !(seen + padding).is_multiple_of(4) {
+        return Err(if padding == 0 { seen / 4 * 4 } else { b.len() });
+    }
+    Ok(breaks.then(|| text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect()))
+}
+
+#[cfg(test)]
+#[path = "conform_test.rs"]
+mod tests;

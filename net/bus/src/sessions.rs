@@ -1,0 +1,132 @@
+//! The sessions of a process: who can be reached over which connection right now.
+//!
+//! This table, not the link actors, owns live sessions: a link that restarts finds its session here. Links watch
+//! their peer's entry and decide which of several connections stays; until one has decided, any live session
+//! carries requests.
+
+use crate::identity::{IdentityKind, PeerIdentity};
+use crate::link::{Claim, preferred};
+use crate::session::Session;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+pub(crate) struct Sessions {
+    me: PeerIdentity,
+    table: RwLock<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    all: BTreeMap<u64, Arc<Session>>,
+    peers: BTreeMap<PeerIdentityKey, Peer>,
+}
+
+type PeerIdentityKey = (IdentityKind, Arc<str>);
+
+struct Peer {
+    ids: Vec<u64>,
+    /// The session new requests use.
+    route: Option<Arc<Session>>,
+    changed: watch::Sender<()>,
+}
+
+impl Sessions {
+    pub(crate) fn new(me: PeerIdentity) -> Self {
+        Self { me, table: RwLock::default() }
+    }
+
+    /// Adds an established session; false when the identity has too many.
+    pub(crate) fn add(&self, session: &Arc<Session>, guests_limit: usize) -> bool {
+        let mut table = self.table.write();
+        let Table { all, peers } = &mut *table;
+        let peer = peers.entry(key_of(&session.peer)).or_insert_with(Peer::new);
+        if !session.peer.is_machine() && peer.ids.len() >= guests_limit {
+            return false;
+        }
+        all.insert(session.id, Arc::clone(session));
+        peer.ids.push(session.id);
+        peer.choose(all, &self.me);
+        true
+    }
+
+    /// Forgets an ended session.
+    pub(crate) fn remove(&self, session: &Session) {
+        let mut table = self.table.write();
+        let Table { all, peers } = &mut *table;
+        all.remove(&session.id);
+        if let Some(peer) = peers.get_mut(&key_of(&session.peer)) {
+            peer.ids.retain(|id| *id != session.id);
+            peer.choose(all, &self.me);
+            if peer.ids.is_empty() && peer.changed.is_closed() {
+                peers.remove(&key_of(&session.peer));
+            }
+        }
+    }
+
+    /// A session started to drain.
+    pub(crate) fn reconsider(&self, identity: &PeerIdentity) {
+        let mut table = self.table.write();
+        let Table { all, peers } = &mut *table;
+        if let Some(peer) = peers.get_mut(&key_of(identity)) {
+            peer.choose(all, &self.me);
+        }
+    }
+
+    /// The session to a machine: `kind` first, else the same machine in its other role.
+    pub(crate) fn route(&self, kind: IdentityKind, machine: &str) -> Option<Arc<Session>> {
+        let table = self.table.read();
+        let other = if kind == IdentityKind::Node { IdentityKind::Server } else { IdentityKind::Node };
+        [kind, other].into_iter().find_map(|kind| table.peers.get(&(kind, machine.into()))?.route.clone())
+    }
+
+    /// Wakes when the sessions of this peer change.
+    pub(crate) fn watch(&self, identity: &PeerIdentity) -> watch::Receiver<()> {
+        self.table.write().peers.entry(key_of(identity)).or_insert_with(Peer::new).changed.subscribe()
+    }
+
+    /// What a link decides on: the live sessions that are not draining.
+    pub(crate) fn claims(&self, identity: &PeerIdentity) -> Vec<Claim> {
+        self.of(identity)
+            .iter()
+            .filter(|session| !session.is_draining())
+            .map(|session| session.claim())
+            .collect()
+    }
+
+    pub(crate) fn of(&self, identity: &PeerIdentity) -> Vec<Arc<Session>> {
+        let table = self.table.read();
+        let Some(peer) = table.peers.get(&key_of(identity)) else { return Vec::new() };
+        peer.ids.iter().filter_map(|id| table.all.get(id).cloned()).collect()
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Session>> {
+        self.table.read().all.get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.table.read().all.values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.read().all.len()
+    }
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self { ids: Vec::new(), route: None, changed: watch::Sender::new(()) }
+    }
+
+    fn choose(&mut self, all: &BTreeMap<u64, Arc<Session>>, me: &PeerIdentity) {
+        let live = self.ids.iter().filter_map(|id| all.get(id)).filter(|session| !session.is_draining());
+        let claims: Vec<Claim> = live.map(|session| session.claim()).collect();
+        self.route = preferred(&claims, &me.name).and_then(|id| all.get(&id).cloned());
+        self.changed.send_replace(());
+    }
+}
+
+fn key_of(identity: &PeerIdentity) -> PeerIdentityKey {
+    (identity.kind, Arc::clone(&identity.name))
+}

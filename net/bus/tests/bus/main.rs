@@ -1,0 +1,11 @@
+//! The bus over real loopback sockets, with a certificate authority made by the test.
+// Test modules share freely, and panic where a test fails.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod calls;
+mod faults;
+mod hostile;
+mod kit;
+mod links;
+mod raw;
+mod subscriptions;

@@ -57,7 +57,8 @@ pub enum SupervisorInput {
     /// Bring up everything declared so far. Incarnations left over from an earlier life of the supervisor
     /// are stopped first.
     Start,
-    /// Declare a child; it is started once the supervisor is started. Ignored when the id is taken.
+    /// Declare a child; it is started once the supervisor is started. Ignored unless the id is greater than
+    /// all declared before, so that a late repetition does not bring back a child that was removed.
     AddChild {
         /// Its id; order of start.
         child: ChildId,

@@ -19,6 +19,8 @@ pub struct SupervisorCore {
     rng: Rng,
     phase: Phase,
     children: BTreeMap<ChildId, Child>,
+    /// The last child declared, also if it was removed since.
+    highest: Option<ChildId>,
     /// Those of them with a living incarnation.
     alive: BTreeSet<ChildId>,
     timers: Timers,
@@ -50,6 +52,8 @@ struct Child {
     removing: bool,
     /// To be started again once it is down (one-for-one, on demand).
     again: bool,
+    /// Alive since an earlier life of the supervisor, which may have told it to stop: its end says nothing.
+    leftover: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +108,7 @@ impl SupervisorCore {
             rng: Rng::new(seed),
             phase: Phase::New,
             children: BTreeMap::new(),
+            highest: None,
             alive: BTreeSet::new(),
             timers: Timers::default(),
             pass: None,
@@ -141,9 +146,10 @@ impl SupervisorCore {
     }
 
     fn add(&mut self, now: Tick, id: ChildId, policy: ChildPolicy, seen: Seen, out: &mut Effects) {
-        if self.children.contains_key(&id) || matches!(self.phase, Phase::Ending(_) | Phase::Ended) {
+        if Some(id) <= self.highest || matches!(self.phase, Phase::Ending(_) | Phase::Ended) {
             return;
         }
+        self.highest = Some(id);
         let state = match seen {
             Seen { alive: true, .. } => State::Running,
             Seen { finished: true, .. } => State::Finished,
@@ -160,6 +166,7 @@ impl SupervisorCore {
             failed_at: None,
             removing: false,
             again: false,
+            leftover: seen.alive,
         };
         self.children.insert(id, child);
         if self.phase == Phase::Up && self.pass.is_none() {
@@ -249,7 +256,7 @@ impl SupervisorCore {
         if child.last != incarnation || !child.state.is_alive() {
             return;
         }
-        let expected = matches!(child.state, State::Stopping(_));
+        let expected = matches!(child.state, State::Stopping(_)) || child.leftover;
         if let State::Stopping(Some(at)) = child.state {
             self.timers.disarm(at, id);
         }
@@ -450,6 +457,7 @@ impl SupervisorCore {
         }
         child.last = Incarnation(child.last.0 + 1);
         child.state = State::Starting;
+        child.leftover = false;
         self.alive.insert(id);
         out.push(SupervisorEffect::Start { child: id, incarnation: child.last });
     }

@@ -8,9 +8,9 @@ use anyhow::Result;
 /// Most lines of a tool's output that are shown; the first ones name the place.
 const MAX_LINES: usize = 80;
 
-/// `cargo fmt --check`.
+/// `cargo fmt --check`, listing the files that differ.
 pub(crate) fn format(workspace: &Workspace) -> Result<Outcome> {
-    judge(workspace, &["fmt", "--all", "--", "--check"], "run `cargo xtask fix`")
+    judge(workspace, &["fmt", "--all", "--", "--check", "-l"], "run `cargo xtask fix`")
 }
 
 /// `cargo clippy` over every target with warnings denied.

@@ -1,7 +1,5 @@
 //! Atomic: the events of one transaction come in one delivery.
 
-use std::collections::BTreeMap;
-
 use super::{LoggedWrite, WatchRecord, each_stream};
 use crate::{Law, Verdict};
 
@@ -10,15 +8,11 @@ use crate::{Law, Verdict};
 /// A stream may start in the middle of a transaction if it was asked to; it is then owed the rest at once.
 pub fn check(records: &[WatchRecord], log: &[LoggedWrite]) -> Verdict {
     each_stream(records, log, Law::WatchAtomic, |stream| {
-        let mut parts: BTreeMap<u64, Vec<&LoggedWrite>> = BTreeMap::new();
-        for write in &stream.wanted {
-            parts.entry(write.transaction).or_default().push(write);
-        }
         for record in &stream.records {
             let WatchRecord::Delivered { events, .. } = record else { continue };
             for event in events {
                 let Some(write) = stream.wanted_at(event.revision) else { continue };
-                let whole = &parts[&write.transaction];
+                let whole = stream.wanted_with(event.revision);
                 let absent =
                     whole.iter().find(|part| !events.iter().any(|other| other.revision == part.revision));
                 if let Some(absent) = absent {

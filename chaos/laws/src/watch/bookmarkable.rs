@@ -53,7 +53,7 @@ fn check_stream(stream: &Stream<'_>, end: Option<u64>) -> Option<Verdict> {
                     return broken(
                         text,
                         &[record],
-                        &stream.wanted.last().copied().into_iter().collect::<Vec<_>>(),
+                        &stream.wanted().last().copied().into_iter().collect::<Vec<_>>(),
                     );
                 }
                 promised = Some((*revision, record));

@@ -1,6 +1,7 @@
 //! One stream with what it should have shown.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::{LoggedWrite, Start, WatchEvent, WatchRecord};
 use crate::{Law, Record, Verdict};
@@ -12,8 +13,9 @@ pub(super) struct Stream<'a> {
     pub(super) opened: &'a WatchRecord,
     /// Everything after `opened`, in order.
     pub(super) records: Vec<&'a WatchRecord>,
-    /// The log entries after `start` that match, by revision.
-    pub(super) wanted: Vec<&'a LoggedWrite>,
+    /// All log entries that match, by revision (shared by streams with the same filter), and where `start` ends.
+    matching: Rc<[&'a LoggedWrite]>,
+    first: usize,
 }
 
 /// Sorts records into streams, in order of opening; the error says what the history lacks.
@@ -26,7 +28,7 @@ pub(super) fn streams<'a>(
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0].revision == pair[1].revision) {
         return Err(format!("the log has revision {} twice; record it from one member", pair[0].revision));
     }
-    let mut matching: BTreeMap<&str, Vec<&LoggedWrite>> = BTreeMap::new();
+    let mut matching: BTreeMap<&str, Rc<[&LoggedWrite]>> = BTreeMap::new();
     let mut positions = BTreeMap::new();
     let mut streams: Vec<Stream<'a>> = Vec::new();
     for record in records {
@@ -38,13 +40,13 @@ pub(super) fn streams<'a>(
             if positions.insert(*stream, streams.len()).is_some() {
                 return Err(format!("stream {stream} is opened twice; each stream needs its own number"));
             }
-            let wanted = all[from..].to_vec();
             streams.push(Stream {
                 watcher: *watcher,
                 start: *start,
                 opened: record,
                 records: Vec::new(),
-                wanted,
+                matching: Rc::clone(all),
+                first: from,
             });
             continue;
         }
@@ -68,16 +70,31 @@ impl<'a> Stream<'a> {
         })
     }
 
+    /// The log entries after `start` that match, by revision.
+    pub(super) fn wanted(&self) -> &[&'a LoggedWrite] {
+        &self.matching[self.first..]
+    }
+
+    /// The wanted writes of the transaction to which this revision belongs.
+    pub(super) fn wanted_with(&self, revision: u64) -> &[&'a LoggedWrite] {
+        let wanted = self.wanted();
+        let Ok(at) = wanted.binary_search_by_key(&revision, |write| write.revision) else { return &[] };
+        let same = |write: &&&LoggedWrite| write.transaction == wanted[at].transaction;
+        let before = wanted[..at].iter().rev().take_while(same).count();
+        let after = wanted[at..].iter().take_while(same).count();
+        &wanted[at - before..at + after]
+    }
+
     /// The wanted write of this revision.
     pub(super) fn wanted_at(&self, revision: u64) -> Option<&'a LoggedWrite> {
-        let at = self.wanted.binary_search_by_key(&revision, |write| write.revision).ok()?;
-        Some(self.wanted[at])
+        let at = self.wanted().binary_search_by_key(&revision, |write| write.revision).ok()?;
+        Some(self.wanted()[at])
     }
 
     /// The first wanted write after one revision and up to another.
     pub(super) fn first_wanted_in(&self, after: u64, up_to: u64) -> Option<&'a LoggedWrite> {
-        let at = self.wanted.partition_point(|write| write.revision <= after);
-        self.wanted.get(at).copied().filter(|write| write.revision <= up_to)
+        let at = self.wanted().partition_point(|write| write.revision <= after);
+        self.wanted().get(at).copied().filter(|write| write.revision <= up_to)
     }
 
     /// A violation shown by this stream's opening, some of its records and some of the log.

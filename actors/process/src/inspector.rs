@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use trireme_kernel::{
-    ActorPath, ActorReport, ActorSpec, Behaviour, Call, CallError, CallOptions, Context, KernelReport, Registry, Reply,
+    ActorPath, ActorReport, ActorSpec, Behaviour, Call, CallError, CallOptions, Context, KernelReport,
+    Registry, Reply,
 };
 use trireme_pki::IdentityName;
 

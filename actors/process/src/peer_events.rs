@@ -45,7 +45,8 @@ async fn catch_up<F>(bus: &Bus, up: &mut BTreeSet<IdentityName>, to: &impl Fn(Pe
 where
     F: Future<Output = ()>,
 {
-    let now: BTreeSet<IdentityName> = bus.peers().iter().filter_map(|report| machine_name(&report.peer)).collect();
+    let now: BTreeSet<IdentityName> =
+        bus.peers().iter().filter_map(|report| machine_name(&report.peer)).collect();
     for name in up.difference(&now) {
         to(PeerChange::Down(name.clone())).await;
     }

@@ -110,7 +110,8 @@ impl Behaviour for Renewal {
 async fn renew(parts: RenewalParts, registry: Registry) -> Result<(), String> {
     let key = KeyRequest::generate().map_err(|error| error.to_string())?;
     let me = parts.credentials.identity().identity_name().clone();
-    let certificate = parts.credentials.chain().first().map(|der| der.to_vec()).ok_or("there is no certificate")?;
+    let certificate =
+        parts.credentials.chain().first().map(|der| der.to_vec()).ok_or("there is no certificate")?;
     let call = RenewCertificate {
         request_der: key.request_der().to_vec(),
         certificate_der: certificate,
@@ -130,7 +131,8 @@ async fn ask_servers(
 ) -> Result<Vec<CertificateDer<'static>>, String> {
     let members = registry.call(&cluster_path(me), ListMembers {}, CallOptions::within(DEADLINE)).await;
     let members = members.map_err(|error| error.to_string())?;
-    let servers = members.into_iter().map(|(name, _)| name).filter(|name| name.kind() == IdentityKind::Server);
+    let servers =
+        members.into_iter().map(|(name, _)| name).filter(|name| name.kind() == IdentityKind::Server);
     let mut order: Vec<IdentityName> = servers.collect();
     order.sort_by_key(|name| name != me);
     let mut last = "no server is known".to_owned();

@@ -7,7 +7,7 @@ use trireme_kernel::{ActorKind, ActorPath, ActorReport};
 use trireme_process::{Inspect, MachineTree, Metrics};
 
 use crate::cli::{ActorsArgs, ActorsOutput};
-use crate::client::{Client, block_on};
+use crate::connect::{block_on, connect};
 use crate::progress::{print, say};
 
 /// Longest last error shown in the table; the whole one is in the JSON.
@@ -17,7 +17,7 @@ const ERROR_LIMIT: usize = 60;
 pub(crate) fn run(args: &ActorsArgs) -> anyhow::Result<()> {
     let prefix = args.path.as_deref().map(str::parse::<ActorPath>).transpose().context("the path")?;
     block_on(async {
-        let client = Client::from_args(&args.client).await?;
+        let client = connect(&args.client).await?;
         if args.output == ActorsOutput::Prometheus {
             print(client.call("inspect", Metrics {}).await?.trim_end());
             return Ok(());

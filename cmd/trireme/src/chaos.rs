@@ -9,14 +9,12 @@ use trireme_faults::{
 };
 use trireme_pki::{IdentityKind, IdentityName};
 use trireme_process::cluster::ListMembers;
-use trireme_process::{ArmFault, HealFaults, ListFaults};
+use trireme_process::{Admin, ArmFault, Client, HealFaults, ListFaults, random_u64};
 
-use crate::admin::Admin;
 use crate::cli::{ArmArgs, ChaosCommand, ClientArgs, Output};
-use crate::client::{Client, block_on};
+use crate::connect::{block_on, connect};
 use crate::data_dir;
 use crate::progress::{print, say};
-use crate::random::random_u64;
 
 /// Runs one of the subcommands.
 pub(crate) fn run(command: &ChaosCommand) -> anyhow::Result<()> {
@@ -47,7 +45,10 @@ struct Listed {
 async fn list(client: &ClientArgs, output: Output) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for server in servers(client, None).await? {
-        all.push(Listed { server: server.server().clone(), faults: server.call("faults", ListFaults {}).await? });
+        all.push(Listed {
+            server: server.server().clone(),
+            faults: server.call("faults", ListFaults {}).await?,
+        });
     }
     if output == Output::Json {
         print(&serde_json::to_string_pretty(&all)?);
@@ -77,7 +78,7 @@ async fn heal(client: &ClientArgs) -> anyhow::Result<()> {
 /// A session with each server, or with the one named. Faults may cut servers off from each other, so every one is
 /// asked directly.
 async fn servers(args: &ClientArgs, on: Option<&str>) -> anyhow::Result<Vec<Client>> {
-    let first = Client::from_args(args).await?;
+    let first = connect(args).await?;
     let members = first.call("cluster", ListMembers {}).await?;
     let admin = Admin::load(&data_dir::admin_folder(&args.data.data_dir))?;
     let mut sessions = Vec::new();
@@ -90,7 +91,7 @@ async fn servers(args: &ClientArgs, on: Option<&str>) -> anyhow::Result<Vec<Clie
         match Client::connect(&one, std::time::Duration::from_millis(args.timeout_ms)).await {
             Ok(client) => sessions.push(client),
             Err(error) if on.is_none() => say(&format!("{name}: {error:#}")),
-            Err(error) => return Err(error.context(format!("{name}"))),
+            Err(error) => return Err(anyhow::Error::from(error).context(format!("{name}"))),
         }
     }
     if sessions.is_empty() {
@@ -141,6 +142,7 @@ fn point(args: &ArmArgs) -> anyhow::Result<FaultPoint> {
             return Ok(FaultPoint::Bus(BusRule { peer_glob, class, direction: Direction::Both, action }));
         }
     }
-    bail!("name a fault: --kill, --panic, --stall, --lose, --drop, --delay, --duplicate, --reorder or --partition")
+    bail!(
+        "name a fault: --kill, --panic, --stall, --lose, --drop, --delay, --duplicate, --reorder or --partition"
+    )
 }
-

@@ -242,7 +242,7 @@ pub(crate) struct RevokeArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChaosCommand {
     /// Arm one fault; it heals by itself after --dead-man-ms.
-    Arm(ArmArgs),
+    Arm(Box<ArmArgs>),
     /// List the armed faults of every server.
     List {
         #[command(flatten)]

@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use trireme_core::supervision::{
-    ChildId, ChildPolicy, ExitReason, Incarnation, Intensity, Seen, SupervisorCore, SupervisorEffect, SupervisorInput,
-    SupervisorPolicy, WhenExceeded,
+    ChildId, ChildPolicy, ExitReason, Incarnation, Intensity, Seen, SupervisorCore, SupervisorEffect,
+    SupervisorInput, SupervisorPolicy, WhenExceeded,
 };
 use trireme_core::{Core, Tick};
 
@@ -156,7 +156,9 @@ impl Launcher {
             match effect {
                 SupervisorEffect::Start { child, incarnation } => self.start(child, incarnation),
                 SupervisorEffect::Stop { child, incarnation, .. } => {
-                    if let Some(running) = self.running.get_mut(&child).filter(|r| r.incarnation == incarnation) {
+                    if let Some(running) =
+                        self.running.get_mut(&child).filter(|r| r.incarnation == incarnation)
+                    {
                         running.stdin = None;
                     }
                 }
@@ -169,7 +171,9 @@ impl Launcher {
                     let status = self.last_status.get(&child).cloned().unwrap_or_default();
                     self.pending.push(Event::Restarting { name: self.name(child), status, delay });
                 }
-                SupervisorEffect::Finished | SupervisorEffect::Escalate { .. } => self.pending.push(Event::Finished),
+                SupervisorEffect::Finished | SupervisorEffect::Escalate { .. } => {
+                    self.pending.push(Event::Finished)
+                }
                 SupervisorEffect::ChildFinished { .. } | SupervisorEffect::Removed { .. } => {}
             }
         }
@@ -198,7 +202,12 @@ impl Launcher {
             .open(&program.log)
             .with_context(|| format!("cannot write {}", program.log.display()))?;
         let mut command = Command::new(executable);
-        command.args(&program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        command
+            .args(&program.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true);
         match &program.token {
             Some(token) => command.env("TRIREME_TOKEN", token),
             None => command.env_remove("TRIREME_TOKEN"),

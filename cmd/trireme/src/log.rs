@@ -14,8 +14,9 @@ use crate::cli::LogFormat;
 /// # Errors
 /// Says which part of `filter` is not a valid directive.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)
-        .with_context(|| format!("--log {filter:?} is no filter; write a level or `component=level`, comma-separated"))?;
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("--log {filter:?} is no filter; write a level or `component=level`, comma-separated")
+    })?;
     let terminal = std::io::stderr().is_terminal();
     let text = match format {
         LogFormat::Auto => terminal,

@@ -13,16 +13,15 @@ use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
 use trireme_pki::{IdentityKind, IdentityName, JoinRole, LiveTrust, TlsProfile, install_crypto_provider};
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
-use trireme_process::{FaultDesk, Inspector, Renewal, RenewalParts, write_whole};
+use trireme_process::{
+    Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
+};
 
-use crate::admin::Admin;
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
-use crate::client::machine_path;
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
 use crate::permissions::permissions;
 use crate::progress::print;
-use crate::random::random_u64;
 use crate::signals;
 
 /// How long the tree may take to stop.
@@ -60,7 +59,8 @@ impl Machine {
         install_crypto_provider();
         trireme_kernel::install_panic_hook();
         let data = DataDir::open(&args.data.data_dir)?;
-        let profile = crate::membership::Profile::decide(&data, args.node_name.as_deref(), way.role(), listen)?;
+        let profile =
+            crate::membership::Profile::decide(&data, args.node_name.as_deref(), way.role(), listen)?;
         let faults = Faults::new();
         let kernel = Kernel::start(KernelConfig {
             faults: faults.clone(),
@@ -103,7 +103,9 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let tree = kernel.root().add_supervisor(SupervisorSpec::new(me.to_string()).intensity(endless().intensity))?;
+        let tree = kernel
+            .root()
+            .add_supervisor(SupervisorSpec::new(me.to_string()).intensity(endless().intensity))?;
         tree.add(FaultDesk::spec(faults))?;
         bus.attach(&kernel, &tree)?;
         tree.add(ClusterActor::spec(Arc::new(cluster)))?;
@@ -137,7 +139,8 @@ impl Machine {
     /// The tree is up when its last part answers from the book on disk.
     async fn ready(&self) -> anyhow::Result<()> {
         let path = machine_path(&self.me, "cluster");
-        let members = self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
+        let members =
+            self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
         let members = members.context("the machine's tree of actors did not start")?;
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");
@@ -171,5 +174,5 @@ fn save_admin(data: &DataDir, membership: &Membership, address: Option<SocketAdd
     if address.ip().is_unspecified() {
         bail!("--listen {address}: name an address that other machines can dial, not all of them");
     }
-    admin.save(&data.admin())
+    Ok(admin.save(&data.admin())?)
 }

@@ -1,10 +1,9 @@
 //! The binary: command line and composition root. Business rules live in the crates below it.
 
 mod actors;
-mod admin;
 mod chaos;
 mod cli;
-mod client;
+mod connect;
 mod data_dir;
 mod launcher;
 mod log;
@@ -12,7 +11,6 @@ mod machine;
 mod membership;
 mod permissions;
 mod progress;
-mod random;
 mod revoke;
 mod signals;
 mod token;

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use trireme_pki::{
-    AltName, AuthorityError, ClusterAuthority, ClusterId, Credentials, Identity, JoinRole, JoinToken, KeyRequest,
-    MACHINE_LIFETIME, SigningOrder, WallTime,
+    AltName, AuthorityError, ClusterAuthority, ClusterId, Credentials, Identity, JoinRole, JoinToken,
+    KeyRequest, MACHINE_LIFETIME, SigningOrder, WallTime,
 };
 use trireme_process::cluster::{Applicant, Book, join};
-use trireme_process::write_whole;
+use trireme_process::{random_u64, write_whole};
 
 use crate::data_dir::DataDir;
-use crate::random::random_u64;
 
 /// Longest name of a machine: it becomes a DNS label.
 const NAME_LIMIT: usize = 63;
@@ -28,7 +27,9 @@ impl Way {
     pub(crate) fn new(role: JoinRole, join: Option<SocketAddr>, token: Option<&str>) -> anyhow::Result<Self> {
         let through = match (join, token) {
             (Some(server), Some(token)) => Some((server, token.parse::<JoinToken>()?)),
-            (Some(_), None) => bail!("--join needs --token; make one with `trireme token create` on a server"),
+            (Some(_), None) => {
+                bail!("--join needs --token; make one with `trireme token create` on a server")
+            }
             (None, _) => None,
         };
         Ok(Self { role, through })
@@ -91,7 +92,8 @@ impl Profile {
     pub(crate) fn remember(&self, data: &DataDir, address: Option<SocketAddr>) -> anyhow::Result<()> {
         let file = MachineFile { name: self.name.clone(), role: self.role, listen: address };
         let path = data.machine();
-        write_whole(&path, &serde_json::to_vec_pretty(&file)?).with_context(|| format!("cannot write {}", path.display()))
+        write_whole(&path, &serde_json::to_vec_pretty(&file)?)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Under what this machine is reached by ordinary TLS clients.
@@ -209,7 +211,8 @@ impl Membership {
 fn kept_key(data: &DataDir) -> anyhow::Result<KeyRequest> {
     let path = data.pki().join("joining.pem");
     if path.exists() {
-        return KeyRequest::load(&path).context("the key of an earlier attempt to join cannot be used; remove it");
+        return KeyRequest::load(&path)
+            .context("the key of an earlier attempt to join cannot be used; remove it");
     }
     let key = KeyRequest::generate()?;
     crate::data_dir::create(&data.pki())?;
@@ -223,10 +226,14 @@ fn host_name() -> String {
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    let edges = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let edges = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric());
     if name.len() > NAME_LIMIT || !edges || !name.bytes().all(allowed) {
-        bail!("--node-name {name:?}: use 1 to {NAME_LIMIT} of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit");
+        bail!(
+            "--node-name {name:?}: use 1 to {NAME_LIMIT} of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit"
+        );
     }
     Ok(())
 }

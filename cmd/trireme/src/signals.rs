@@ -28,8 +28,10 @@ impl Stop {
     /// Also stops at the end of standard input, which must be a pipe then.
     pub(crate) fn or_stdin_eof(mut self, watch: bool) -> anyhow::Result<Self> {
         if watch {
-            let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("cannot watch standard input")?;
-            let pipe = Receiver::from_owned_fd(stdin).context("--stop-on-stdin-eof needs a pipe as standard input")?;
+            let stdin =
+                std::io::stdin().as_fd().try_clone_to_owned().context("cannot watch standard input")?;
+            let pipe = Receiver::from_owned_fd(stdin)
+                .context("--stop-on-stdin-eof needs a pipe as standard input")?;
             self.stdin = Some(pipe);
         }
         Ok(self)

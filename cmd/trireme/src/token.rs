@@ -8,7 +8,7 @@ use trireme_pki::JoinRole as Role;
 use trireme_process::cluster::{CreateToken, ListTokens, RevokeToken};
 
 use crate::cli::{JoinRole, Output, TokenCommand};
-use crate::client::{Client, block_on};
+use crate::connect::{block_on, connect};
 use crate::progress::{print, say};
 
 /// Runs one of the subcommands.
@@ -16,7 +16,7 @@ pub(crate) fn run(command: &TokenCommand) -> anyhow::Result<()> {
     block_on(async {
         match command {
             TokenCommand::Create { client, role, ttl_minutes } => {
-                let client = Client::from_args(client).await?;
+                let client = connect(client).await?;
                 let role = match role {
                     JoinRole::Server => Role::Server,
                     JoinRole::Agent => Role::Agent,
@@ -25,10 +25,12 @@ pub(crate) fn run(command: &TokenCommand) -> anyhow::Result<()> {
                 print(&client.call("cluster", CreateToken { role, lifetime }).await?);
             }
             TokenCommand::List { client, output } => {
-                let tokens = Client::from_args(client).await?.call("cluster", ListTokens {}).await?;
+                let tokens = connect(client).await?.call("cluster", ListTokens {}).await?;
                 match output {
                     Output::Json => print(&serde_json::to_string_pretty(&tokens)?),
-                    Output::Table if tokens.is_empty() => say("no token can be used; make one with `trireme token create`"),
+                    Output::Table if tokens.is_empty() => {
+                        say("no token can be used; make one with `trireme token create`")
+                    }
                     Output::Table => {
                         let mut table = Table::new();
                         table.load_preset(NOTHING).set_header(["ID", "ROLE", "CREATED", "EXPIRES"]);
@@ -41,7 +43,7 @@ pub(crate) fn run(command: &TokenCommand) -> anyhow::Result<()> {
                 }
             }
             TokenCommand::Revoke { client, id } => {
-                Client::from_args(client).await?.call("cluster", RevokeToken { id: id.clone() }).await?;
+                connect(client).await?.call("cluster", RevokeToken { id: id.clone() }).await?;
                 print(&format!("token {id} revoked"));
             }
         }

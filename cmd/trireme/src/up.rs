@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use trireme_pki::JoinRole;
 use trireme_process::cluster::CreateToken;
-use trireme_process::{Inspect, MachineTree};
+use trireme_process::{Admin, Client, Inspect, MachineTree};
 
-use crate::admin::Admin;
 use crate::cli::{LogFormat, MachineArgs, ServerArgs, UpArgs};
-use crate::client::Client;
 use crate::data_dir::{self, DataDir};
 use crate::launcher::{Event, Launcher, Program};
 use crate::progress::{Progress, print};
@@ -57,7 +55,9 @@ struct Up<'a> {
 impl<'a> Up<'a> {
     fn new(args: &'a UpArgs, log: &'a str) -> anyhow::Result<Self> {
         if args.node_name.is_some() {
-            bail!("--node-name names one machine; with --servers or --agents they are called s1, s2, ... and a1, a2, ...");
+            bail!(
+                "--node-name names one machine; with --servers or --agents they are called s1, s2, ... and a1, a2, ..."
+            );
         }
         let root = DataDir::open(&args.data.data_dir)?;
         let started = Instant::now();
@@ -82,7 +82,8 @@ impl<'a> Up<'a> {
         }
         let millis = self.started.elapsed().as_millis();
         if let Some(file) = &self.args.ready_file {
-            trireme_process::write_whole(file, b"ready\n").with_context(|| format!("cannot write {}", file.display()))?;
+            trireme_process::write_whole(file, b"ready\n")
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         print(&format!("ready in {millis} ms"));
         loop {
@@ -105,7 +106,9 @@ impl<'a> Up<'a> {
         admin.save(&self.root.admin())?;
         let client = Client::connect(&admin, START_LIMIT).await?;
         let mut expected = 1;
-        for (role, letter, count) in [(JoinRole::Server, 's', self.args.servers), (JoinRole::Agent, 'a', self.args.agents)] {
+        for (role, letter, count) in
+            [(JoinRole::Server, 's', self.args.servers), (JoinRole::Agent, 'a', self.args.agents)]
+        {
             let first = if role == JoinRole::Server { 2 } else { 1 };
             for index in first..=count {
                 let name = format!("{letter}{index}");
@@ -155,7 +158,9 @@ impl<'a> Up<'a> {
         }
         let index: u16 = name[1..].parse().context("servers are numbered")?;
         let port = listen.port().checked_add(index - 1);
-        listen.set_port(port.with_context(|| format!("no port is left for {name} above {}", self.args.listen))?);
+        listen.set_port(
+            port.with_context(|| format!("no port is left for {name} above {}", self.args.listen))?,
+        );
         Ok(listen)
     }
 
@@ -180,7 +185,10 @@ impl<'a> Up<'a> {
         };
         match tokio::time::timeout(START_LIMIT, wait).await {
             Ok(outcome) => outcome,
-            Err(_) => bail!("the machines did not come up within {START_LIMIT:?}; see the logs in {}", self.args.data.data_dir.display()),
+            Err(_) => bail!(
+                "the machines did not come up within {START_LIMIT:?}; see the logs in {}",
+                self.args.data.data_dir.display()
+            ),
         }
     }
 
@@ -204,7 +212,8 @@ impl<'a> Up<'a> {
         match event {
             Event::Line { name, line } => self.progress.note(&format!("{name}: {line}")),
             Event::Restarting { name, status, delay } => {
-                self.progress.note(&format!("{name} ended ({status}); starting it again in {} ms", delay.as_millis()));
+                self.progress
+                    .note(&format!("{name} ended ({status}); starting it again in {} ms", delay.as_millis()));
             }
             Event::Finished => {}
         }

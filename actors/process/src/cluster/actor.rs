@@ -10,22 +10,21 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use trireme_bus::Bus;
 use trireme_core::{Core, OpId};
-use trireme_kernel::{
-    ActorPath, ActorSpec, Behaviour, CallOptions, Caller, Context, Reply, StartError,
-};
+use trireme_kernel::{ActorPath, ActorSpec, Behaviour, CallOptions, Caller, Context, Reply, StartError};
 use trireme_pki::{
     Caller as IssueCaller, ClusterAuthority, IdentityName, IssuePlan, IssueRequest, JoinToken, LiveTrust,
-    PeerCertificate, SALT_BYTES, SealTo, SigningOrder, TokenId, WallTime,
+    SALT_BYTES, SealTo, SigningOrder, TokenId, WallTime,
 };
 
 use super::calls::{
-    CertificateAnswer, CreateToken, ListMembers, ListTokens, Offer, RenewCertificate, RevokeMachine, RevokeToken, TokenInfo,
+    CertificateAnswer, CreateToken, ListMembers, ListTokens, Offer, RenewCertificate, RevokeMachine,
+    RevokeToken, TokenInfo,
 };
 use super::core::ClusterCore;
 use super::effect::{ClusterAnswer, ClusterEffect};
 use super::input::{ClusterInput, IssueInput, Ticket, TokenInput};
 use super::join::{JoinAnswer, JoinRequest};
-use super::{Book, Member, CALLERS_LIMIT, OFFER_DEADLINE};
+use super::{Book, CALLERS_LIMIT, Member, OFFER_DEADLINE};
 use crate::peer_events::{PeerChange, follow};
 
 /// What the cluster actor works with; shared by its incarnations.
@@ -175,7 +174,9 @@ impl ClusterActor {
         let issued = authority.sign_request(&order).map_err(|error| error.to_string())?;
         let sealed_authority = match (plan.export_authority, seal_to) {
             (true, Some(to)) => Some(authority.export_sealed(&to).map_err(|error| error.to_string())?),
-            (true, None) => return Err("a server's join request must say where to seal the authority to".to_owned()),
+            (true, None) => {
+                return Err("a server's join request must say where to seal the authority to".to_owned());
+            }
             (false, _) => None,
         };
         let chain_der = issued.chain.iter().map(|one| one.to_vec()).collect();
@@ -244,13 +245,16 @@ impl ClusterActor {
     }
 
     fn join(&mut self, request: JoinRequest, reply: Reply<JoinAnswer>, cx: &mut Context<Self>) {
-        let key = BASE64_STANDARD.decode(&request.request).map_err(|error| error.to_string()).and_then(|der| {
-            let hash = trireme_pki::requested_key_sha256(&der).map_err(|error| error.to_string())?;
-            Ok((der, hash))
-        });
+        let key =
+            BASE64_STANDARD.decode(&request.request).map_err(|error| error.to_string()).and_then(|der| {
+                let hash = trireme_pki::requested_key_sha256(&der).map_err(|error| error.to_string())?;
+                Ok((der, hash))
+            });
         let (request_der, public_key_sha256) = match key {
             Ok(key) => key,
-            Err(reason) => return reply.answer(JoinAnswer::Refused(format!("the certificate request: {reason}"))),
+            Err(reason) => {
+                return reply.answer(JoinAnswer::Refused(format!("the certificate request: {reason}")));
+            }
         };
         let JoinRequest { token_id, token_secret, role, name, address, alt_names, seal_to, .. } = request;
         let issue = IssueInput {
@@ -271,13 +275,19 @@ impl ClusterActor {
         cx: &mut Context<Self>,
     ) {
         let RenewCertificate { request_der, certificate_der, alt_names } = call;
-        let peer = match PeerCertificate::parse(&CertificateDer::from(certificate_der)) {
-            Ok(peer) => peer,
-            Err(error) => return reply.refuse(error.to_string()),
+        let Some(authority) = &self.parts.authority else {
+            return reply.refuse("this machine is no server; ask one of the servers");
         };
-        // The bus has checked who calls; the certificate only tells which of the caller's it is.
+        let certificate = CertificateDer::from(certificate_der);
+        let peer =
+            match authority.certificate().check_issued(&certificate, &self.parts.trust, WallTime::now()) {
+                Ok(peer) => peer,
+                Err(error) => return reply.refuse(error.to_string()),
+            };
+        // The bus has checked who calls; the certificate tells which of the caller's it is.
         if !caller.is_local() && caller.as_str() != bus_name(peer.identity.identity_name()) {
-            return reply.deny(format!("{caller} showed the certificate of {}", peer.identity.identity_name()));
+            return reply
+                .deny(format!("{caller} showed the certificate of {}", peer.identity.identity_name()));
         }
         let public_key_sha256 = match trireme_pki::requested_key_sha256(&request_der) {
             Ok(hash) => hash,

@@ -116,7 +116,12 @@ impl Book {
     ///
     /// # Errors
     /// The ledger is full.
-    pub fn enrol(&mut self, name: &IdentityName, public_key_sha256: [u8; 32], at: WallTime) -> Result<(), LedgerError> {
+    pub fn enrol(
+        &mut self,
+        name: &IdentityName,
+        public_key_sha256: [u8; 32],
+        at: WallTime,
+    ) -> Result<(), LedgerError> {
         self.trust.enrol(name, public_key_sha256, at)
     }
 
@@ -130,7 +135,8 @@ impl Book {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(BookFileError::Unreadable { file: file.to_owned(), source }),
         };
-        serde_json::from_slice(&text).map_err(|source| BookFileError::Damaged { file: file.to_owned(), source })
+        serde_json::from_slice(&text)
+            .map_err(|source| BookFileError::Damaged { file: file.to_owned(), source })
     }
 
     /// Puts the book on disk, whole and fsynced. Blocks.

@@ -106,7 +106,9 @@ impl ClusterCore {
     }
 
     fn signed(&mut self, op: OpId, outcome: Result<(), String>, at: WallTime, out: &mut Vec<ClusterEffect>) {
-        let Some(Signing { ticket, plan, public_key_sha256, address }) = self.signing.finish(op) else { return };
+        let Some(Signing { ticket, plan, public_key_sha256, address }) = self.signing.finish(op) else {
+            return;
+        };
         let name = plan.identity.identity_name().clone();
         let enrolled = outcome.and_then(|()| match plan.enrol {
             true => self
@@ -127,7 +129,13 @@ impl ClusterCore {
         self.changed(Some((ticket, ClusterAnswer::Issued(servers))), out);
     }
 
-    fn create_token(&mut self, ticket: Ticket, token: &TokenInput, at: WallTime, out: &mut Vec<ClusterEffect>) {
+    fn create_token(
+        &mut self,
+        ticket: Ticket,
+        token: &TokenInput,
+        at: WallTime,
+        out: &mut Vec<ClusterEffect>,
+    ) {
         let TokenInput { id, secret, salt, role, lifetime } = token;
         let recorded = self.book.edit_trust(|trust| {
             trust.prune(at);
@@ -136,13 +144,20 @@ impl ClusterCore {
         self.settle(ticket, recorded.map_err(|error| error.to_string()), out);
     }
 
-    fn revoke_machine(&mut self, ticket: Ticket, name: &IdentityName, at: WallTime, out: &mut Vec<ClusterEffect>) {
+    fn revoke_machine(
+        &mut self,
+        ticket: Ticket,
+        name: &IdentityName,
+        at: WallTime,
+        out: &mut Vec<ClusterEffect>,
+    ) {
         if *name == self.me {
             let reason = format!("{name} is the machine that answers; ask another server to revoke it");
             return out.push(ClusterEffect::Answer { ticket, answer: ClusterAnswer::refused(reason) });
         }
         if self.book.member(name).is_none() {
-            let reason = format!("no machine {name} belongs to the cluster; see `trireme actors` for those that do");
+            let reason =
+                format!("no machine {name} belongs to the cluster; see `trireme actors` for those that do");
             return out.push(ClusterEffect::Answer { ticket, answer: ClusterAnswer::refused(reason) });
         }
         let revoked = self.book.edit_trust(|trust| trust.revoke_identity(name, at));
@@ -221,7 +236,9 @@ impl ClusterCore {
         for (ticket, answer) in std::mem::take(&mut self.persist.held) {
             let answer = match outcome {
                 Ok(()) => answer,
-                Err(reason) => ClusterAnswer::refused(format!("the change could not be written to disk and may be lost: {reason}")),
+                Err(reason) => ClusterAnswer::refused(format!(
+                    "the change could not be written to disk and may be lost: {reason}"
+                )),
             };
             out.push(ClusterEffect::Answer { ticket, answer });
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use trireme_core::{Core, OpId, Rng, Tick};
 use trireme_pki::{
-    Caller, ClusterId, IdentityKind, IdentityName, IssueRequest, JoinRole, SALT_BYTES, TokenId, TokenSecret, WallTime,
+    Caller, ClusterId, IdentityKind, IdentityName, IssueRequest, JoinRole, SALT_BYTES, TokenId, TokenSecret,
+    WallTime,
 };
 
 use super::{Book, ClusterAnswer, ClusterCore, ClusterEffect, ClusterInput, IssueInput, Ticket, TokenInput};
@@ -161,7 +162,9 @@ impl World {
                 self.machines[on].disk = *book;
                 self.feed(on, ClusterInput::Persisted { op, outcome: Ok(()) });
             }
-            Flight::Signed { on, op } => self.feed(on, ClusterInput::Signed { op, outcome: Ok(()), at: at(5) }),
+            Flight::Signed { on, op } => {
+                self.feed(on, ClusterInput::Signed { op, outcome: Ok(()), at: at(5) })
+            }
             Flight::Failed { to, peer } => self.feed(to, ClusterInput::OfferFailed { peer }),
             Flight::Learned { to, peer, book } => self.feed(to, ClusterInput::Learned { peer, book }),
             Flight::Offer { from, to, book } => {
@@ -222,7 +225,10 @@ fn copies_converge_and_answers_wait_for_the_disk() {
             let waits = !matches!(input, ClusterInput::Listening { .. });
             world.feed(on, input);
             if waits {
-                assert!(!world.machines[on].answers.contains_key(&ticket), "seed {seed}: answered before the disk");
+                assert!(
+                    !world.machines[on].answers.contains_key(&ticket),
+                    "seed {seed}: answered before the disk"
+                );
                 asked.push((on, ticket));
             }
             for _ in 0..world.rng.below(6) {
@@ -237,7 +243,10 @@ fn copies_converge_and_answers_wait_for_the_disk() {
             assert_eq!(machine.core.state_name(), "settled", "seed {seed}");
         }
         for (on, ticket) in asked {
-            assert!(world.machines[on].answers.contains_key(&ticket), "seed {seed}: {ticket:?} has no answer");
+            assert!(
+                world.machines[on].answers.contains_key(&ticket),
+                "seed {seed}: {ticket:?} has no answer"
+            );
         }
     }
 }
@@ -263,7 +272,10 @@ fn a_join_is_answered_after_it_is_on_disk_and_tells_everybody_whom_to_dial() {
     world.feed(1, ClusterInput::Issue { ticket, issue: Box::new(join("s9", 10, "tok001")), at: at(5) });
     world.settle();
     let answer = world.machines[1].answers.get(&ticket);
-    assert!(matches!(answer, Some(ClusterAnswer::Refused { public, .. }) if public.contains("another key")), "{answer:?}");
+    assert!(
+        matches!(answer, Some(ClusterAnswer::Refused { public, .. }) if public.contains("another key")),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -295,7 +307,10 @@ fn a_failed_disk_is_told_to_the_caller() {
     let outcome = Err("no space left on device".to_owned());
     world.feed(0, ClusterInput::Persisted { op: persist.unwrap(), outcome });
     let answer = world.machines[0].answers.get(&ticket);
-    assert!(matches!(answer, Some(ClusterAnswer::Refused { reason, .. }) if reason.contains("no space left")), "{answer:?}");
+    assert!(
+        matches!(answer, Some(ClusterAnswer::Refused { reason, .. }) if reason.contains("no space left")),
+        "{answer:?}"
+    );
     world.settle();
     assert_eq!(world.machines[0].disk, *world.machines[0].core.book(), "it is written again by itself");
 }

@@ -16,8 +16,8 @@ use thiserror::Error;
 use trireme_bus::{JoinService, join as bus_join};
 use trireme_kernel::{ActorPath, Registry};
 use trireme_pki::{
-    AltName, ClusterAuthority, Credentials, IdentityName, JoinRole, JoinToken, KeyRequest, SealOpener, SealTo,
-    TokenId, TokenSecret,
+    AltName, ClusterAuthority, Credentials, IdentityName, JoinRole, JoinToken, KeyRequest, SealOpener,
+    SealTo, TokenId, TokenSecret,
 };
 
 use super::actor::ClusterMessage;
@@ -96,18 +96,24 @@ async fn ask(registry: &Registry, cluster: &ActorPath, from: SocketAddr, request
     let (name, role) = (request.name.clone(), request.role);
     let address = match registry.address::<ClusterMessage>(cluster) {
         Ok(address) => address,
-        Err(error) => return JoinAnswer::Refused(format!("this server cannot take in machines now: {error}")),
+        Err(error) => {
+            return JoinAnswer::Refused(format!("this server cannot take in machines now: {error}"));
+        }
     };
     let answer = address.ask(|reply| ClusterMessage::Join(Box::new(request), reply), JOIN_DEADLINE).await;
     match answer {
         Ok(answer) => {
             match &answer {
                 JoinAnswer::Joined { .. } => tracing::info!(%from, %name, %role, "a machine joined"),
-                JoinAnswer::Refused(public) => tracing::warn!(%from, %name, %role, %public, "a join was refused"),
+                JoinAnswer::Refused(public) => {
+                    tracing::warn!(%from, %name, %role, %public, "a join was refused")
+                }
             }
             answer
         }
-        Err(error) => JoinAnswer::Refused(format!("this server could not finish the join: {error}; try again")),
+        Err(error) => {
+            JoinAnswer::Refused(format!("this server could not finish the join: {error}; try again"))
+        }
     }
 }
 

@@ -21,11 +21,12 @@ mod join;
 
 use std::time::Duration;
 
-pub use actor::{ClusterActor, ClusterMessage, ClusterParts};
 pub(crate) use actor::cluster_path;
+pub use actor::{ClusterActor, ClusterMessage, ClusterParts};
 pub use book::{Book, BookFileError, Member};
 pub use calls::{
-    CertificateAnswer, CreateToken, ListMembers, ListTokens, Offer, RenewCertificate, RevokeMachine, RevokeToken, TokenInfo,
+    CertificateAnswer, CreateToken, ListMembers, ListTokens, Offer, RenewCertificate, RevokeMachine,
+    RevokeToken, TokenInfo,
 };
 pub use core::ClusterCore;
 pub use effect::{ClusterAnswer, ClusterEffect};

@@ -3,22 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use thiserror::Error;
 use trireme_bus::{
-    Bus, BusClock, BusConfig, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable, Service,
+    Bus, BusClock, BusConfig, BusError, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable,
+    Service,
 };
 use trireme_core::Tick;
 use trireme_faults::Faults;
 use trireme_kernel::{ActorPath, Call, CallError, CallOptions, codec};
-use trireme_pki::{ExpectedPeer, IdentityName, IdentityKind, LiveTrust, TlsProfile, install_crypto_provider};
+use trireme_pki::{ExpectedPeer, IdentityKind, IdentityName, LiveTrust, TlsProfile, install_crypto_provider};
 
 use crate::admin::Admin;
-use crate::cli::ClientArgs;
-use crate::data_dir;
 use crate::random::random_u64;
 
+/// Why there is no session.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// No server of the list took us in.
+    #[error("no server can be reached ({tried}); is the cluster running?")]
+    NoServer {
+        /// Each server's address and what went wrong there.
+        tried: String,
+    },
+    /// The bus of this process did not start.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
 /// A session with one server of the cluster.
-pub(crate) struct Client {
+pub struct Client {
     // Ends the session when dropped.
     _bus: Bus,
     peer: Peer,
@@ -37,14 +50,11 @@ impl Service for NoService {
 }
 
 impl Client {
-    /// Connects as `args` say.
-    pub(crate) async fn from_args(args: &ClientArgs) -> anyhow::Result<Self> {
-        let admin = Admin::load(&data_dir::admin_folder(&args.data.data_dir))?;
-        Self::connect(&admin, Duration::from_millis(args.timeout_ms)).await
-    }
-
-    /// Connects to the first server that answers. Each call takes at most `timeout`.
-    pub(crate) async fn connect(admin: &Admin, timeout: Duration) -> anyhow::Result<Self> {
+    /// Connects to the first server that answers. Each call takes at most `timeout`. Must run on a tokio runtime.
+    ///
+    /// # Errors
+    /// When none does; says what was tried.
+    pub async fn connect(admin: &Admin, timeout: Duration) -> Result<Self, ConnectError> {
         install_crypto_provider();
         let bus = Bus::start(BusParts {
             profile: TlsProfile::new(Arc::clone(&admin.credentials), LiveTrust::default()),
@@ -63,28 +73,35 @@ impl Client {
         for address in &admin.servers {
             match tokio::time::timeout(timeout, bus.connect(*address, ExpectedPeer::AnyServer)).await {
                 Ok(Ok(peer)) => {
-                    let server = IdentityName::new(IdentityKind::Server, &peer.identity().name)?;
+                    let server = IdentityName::new(IdentityKind::Server, &peer.identity().name)
+                        .expect("a name from a verified certificate is well-formed");
                     return Ok(Self { _bus: bus, peer, server, timeout });
                 }
-                Ok(Err(error)) => failures.push(format!("{address}: {error:#}")),
+                Ok(Err(error)) => failures.push(format!("{address}: {error}")),
                 Err(_) => failures.push(format!("{address}: no answer within {timeout:?}")),
             }
         }
-        bail!("no server can be reached ({}); is the cluster running?", failures.join("; "))
+        Err(ConnectError::NoServer { tried: failures.join("; ") })
     }
 
     /// The server at the other end.
-    pub(crate) fn server(&self) -> &IdentityName {
+    pub fn server(&self) -> &IdentityName {
         &self.server
     }
 
-    /// Calls an actor of the server at the other end, as `cluster`, or of another machine by its whole path.
-    pub(crate) async fn call<C: Call>(&self, actor: &str, call: C) -> Result<C::Answer, CallError> {
+    /// Calls an actor of the server at the other end by the name below its machine, as `cluster`.
+    ///
+    /// # Errors
+    /// Every way in which no answer can come.
+    pub async fn call<C: Call>(&self, actor: &str, call: C) -> Result<C::Answer, CallError> {
         self.call_at(&machine_path(&self.server, actor), call).await
     }
 
     /// Calls an actor by its path; it must be on the server at the other end.
-    pub(crate) async fn call_at<C: Call>(&self, path: &ActorPath, call: C) -> Result<C::Answer, CallError> {
+    ///
+    /// # Errors
+    /// Every way in which no answer can come.
+    pub async fn call_at<C: Call>(&self, path: &ActorPath, call: C) -> Result<C::Answer, CallError> {
         let malformed = |reason: String| CallError::Malformed { path: path.clone(), reason };
         let body = codec::encode(&call).map_err(|error| malformed(error.to_string()))?;
         let answer = self.peer.call(path, C::NAME, body, CallOptions::within(self.timeout)).await?;
@@ -93,12 +110,6 @@ impl Client {
 }
 
 /// The path of an actor of a machine.
-pub(crate) fn machine_path(machine: &IdentityName, actor: &str) -> ActorPath {
+pub fn machine_path(machine: &IdentityName, actor: &str) -> ActorPath {
     format!("/{machine}/{actor}").parse().expect("an identity and an actor's name make a path")
-}
-
-/// Runs a command that talks to a cluster.
-pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(work)
 }

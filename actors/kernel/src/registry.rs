@@ -155,9 +155,9 @@ impl Registry {
         alive.is_some()
     }
 
-    /// Every actor's figures as Prometheus text (OpenMetrics), see [`metrics`].
+    /// Every actor's figures and the kernel's as OpenMetrics text, see [`metrics`].
     pub fn metrics_text(&self) -> String {
-        metrics::text(&self.report(&ActorPath::root()))
+        metrics::text(&self.report(&ActorPath::root()), &self.kernel_report())
     }
 
     fn within(&self, prefix: &ActorPath) -> Vec<Arc<dyn AnySlot>> {

@@ -166,6 +166,10 @@ impl SlotMeta {
             }
         }
         self.kill_asked.store(false, Ordering::Release);
+        if let Some(below) = &self.supervises {
+            // Nothing is left after an orderly stop. After any other end nobody decides about it any more.
+            below.kill_children();
+        }
         self.parent.exited(self.child, incarnation, reason);
         self.shared.gauges.died();
         true

@@ -1,9 +1,8 @@
 //! Supervisors: actors that host a [`SupervisorCore`] and start, stop and restart slots as it says.
 //!
 //! What a supervisor supervises is declared in [`SupervisorShared`], which lives with its slot: children
-//! survive the supervisor's own restart. A supervisor that ends in any other way than by an orderly stop
-//! kills what is alive below it; its next incarnation starts everything again. One that was fenced (stuck)
-//! cannot do so; then its next incarnation finds the living children and stops them first.
+//! survive the supervisor's own restart. When a supervisor ends in any other way than by an orderly stop, its
+//! slot kills what is alive below; its next incarnation waits for that and starts everything again.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -244,7 +243,7 @@ pub(crate) fn supervisor_slot(
     let factory = move |birth: &Birth| {
         let shared = own.upgrade().expect("a supervisor's slot keeps its shared part alive");
         let (core, effects) = shared.core(birth);
-        CoreHost::with_effects(core, Shell { shared, incarnation: birth.incarnation }, effects)
+        CoreHost::with_effects(core, Shell { shared }, effects)
     };
     let mut spec = ActorSpec::new(String::new(), factory);
     spec.policy = policy;
@@ -313,27 +312,28 @@ impl SupervisorShared {
         path: ActorPath,
         make: impl FnOnce(ChildId) -> Arc<Slot<I>>,
     ) -> Result<(), ChildError> {
-        let (child, policy) = {
-            let mut declared = self.declared.lock();
-            if declared.closed {
-                return Err(ChildError::Stopped(self.path.clone()));
-            }
-            if declared.children.len() >= MAX_CHILDREN {
-                return Err(ChildError::Full { path: self.path.clone(), limit: MAX_CHILDREN });
-            }
+        let mut declared = self.declared.lock();
+        if declared.closed {
+            return Err(ChildError::Stopped(self.path.clone()));
+        }
+        if declared.children.len() >= MAX_CHILDREN {
+            return Err(ChildError::Full { path: self.path.clone(), limit: MAX_CHILDREN });
+        }
+        let child = ChildId(declared.next);
+        let policy = {
             let mut slots = self.kernel.slots.write();
             if slots.contains_key(&path) {
                 return Err(ChildError::Exists(path));
             }
-            let id = ChildId(declared.next);
-            declared.next += 1;
-            let slot = make(id);
+            let slot = make(child);
             let policy = slot.meta.policy;
             slots.insert(path, slot.clone());
-            declared.by_name.insert(name.clone(), id);
-            declared.children.insert(id, Child { name, slot, removing: false });
-            (id, policy)
+            declared.children.insert(child, Child { name: name.clone(), slot, removing: false });
+            policy
         };
+        declared.next += 1;
+        declared.by_name.insert(name, child);
+        // Under the lock: the core takes ids in rising order only.
         self.post(SupervisorInput::AddChild { child, policy, seen: Seen::default() });
         Ok(())
     }
@@ -418,7 +418,6 @@ impl ExitSink for SupervisorShared {
 /// Carries out what a [`SupervisorCore`] decides.
 pub(crate) struct Shell {
     shared: Arc<SupervisorShared>,
-    incarnation: Incarnation,
 }
 
 impl Perform<SupervisorCore> for Shell {
@@ -485,16 +484,6 @@ impl Perform<SupervisorCore> for Shell {
             SupervisorInput::Started { .. } => "child-started",
             SupervisorInput::Exited { .. } => "child-exited",
             SupervisorInput::Shutdown => "shutdown",
-        }
-    }
-}
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        let slot = self.shared.slot.get().and_then(Weak::upgrade);
-        // A fenced incarnation comes back late: by then the children belong to its successor.
-        if slot.is_some_and(|slot| slot.meta.alive() == Some(self.incarnation)) {
-            self.shared.kill_children();
         }
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    Ask, LONG, Log, Options, eager, endless, is_whole, kernel, kernel_with, path, probe, probe_with, quick,
+    Ask, LONG, Log, Options, endless, is_whole, kernel, kernel_with, path, probe, probe_with, quick,
     report_of, run, until,
 };
 use trireme_core::Rng;
@@ -321,12 +321,11 @@ fn storm() {
     assert!(answered > 0, "some asks got through");
     assert_eq!(kernel.registry().report(&ActorPath::root()).len(), paths.len());
     assert_eq!(kernel.report().live, paths.len() as u64);
-    let _policy = eager();
 }
 
 fn harm(kernel: &Kernel, victim: &ActorPath, choice: u64) {
     match kernel.registry().address::<Ask>(victim) {
-        Ok(actor) if choice % 2 == 0 => {
+        Ok(actor) if choice.is_multiple_of(2) => {
             let _full = actor.send(Ask::Panic(None));
         }
         _ => {

@@ -1,5 +1,5 @@
 //! A small actor that does on demand whatever a test needs, and helpers around it.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::future::Future;
 use std::sync::Arc;

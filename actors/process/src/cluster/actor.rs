@@ -13,7 +13,7 @@ use trireme_core::{Core, OpId};
 use trireme_kernel::{ActorPath, ActorSpec, Behaviour, CallOptions, Caller, Context, Reply, StartError};
 use trireme_pki::{
     Caller as IssueCaller, ClusterAuthority, IdentityName, IssuePlan, IssueRequest, JoinToken, LiveTrust,
-    SALT_BYTES, SealTo, SigningOrder, TokenId, WallTime,
+    SALT_BYTES, SigningOrder, TokenId, WallTime,
 };
 
 use super::calls::{
@@ -24,7 +24,9 @@ use super::core::ClusterCore;
 use super::effect::{ClusterAnswer, ClusterEffect};
 use super::input::{ClusterInput, IssueInput, Ticket, TokenInput};
 use super::join::{JoinAnswer, JoinRequest};
-use super::{Book, CALLERS_LIMIT, Member, OFFER_DEADLINE};
+use super::message::ClusterMessage;
+use super::waiter::{Made, Waiter};
+use super::{Book, CALLERS_LIMIT, OFFER_DEADLINE};
 use crate::peer_events::{PeerChange, follow};
 
 /// What the cluster actor works with; shared by its incarnations.
@@ -45,44 +47,6 @@ pub struct ClusterParts {
     pub file: PathBuf,
     /// The servers that the bus was told to dial; empty at first.
     pub dialled: Mutex<BTreeSet<IdentityName>>,
-}
-
-/// What the cluster actor receives.
-#[derive(Debug)]
-pub enum ClusterMessage {
-    /// A machine without a certificate asks to join.
-    Join(Box<JoinRequest>, Reply<JoinAnswer>),
-    /// A machine asks for a new certificate.
-    Renew(Caller, Box<RenewCertificate>, Reply<CertificateAnswer>),
-    /// An administrator makes a token.
-    CreateToken(CreateToken, Reply<String>),
-    /// An administrator lists the tokens.
-    ListTokens(Reply<Vec<TokenInfo>>),
-    /// Somebody lists the machines.
-    ListMembers(Reply<Vec<(IdentityName, Member)>>),
-    /// An administrator withdraws a token.
-    RevokeToken(RevokeToken, Reply<()>),
-    /// An administrator withdraws a machine.
-    RevokeMachine(RevokeMachine, Reply<()>),
-    /// Another machine shows its book.
-    Offered(Box<Offer>, Reply<Book>),
-    /// For the core.
-    Core(Box<ClusterInput>),
-}
-
-/// Who waits for what.
-enum Waiter {
-    Join { reply: Reply<JoinAnswer>, request_der: Vec<u8>, seal_to: Option<SealTo>, made: Option<Made> },
-    Renew { reply: Reply<CertificateAnswer>, request_der: Vec<u8>, made: Option<Made> },
-    Token { reply: Reply<String>, text: String },
-    Done(Reply<()>),
-    Book(Reply<Book>),
-}
-
-/// A signed certificate that waits for the book to be on disk.
-struct Made {
-    chain_der: Vec<Vec<u8>>,
-    sealed_authority: Option<Vec<u8>>,
 }
 
 /// How long a change among the peers may wait for room in the mailbox.
@@ -189,7 +153,7 @@ impl ClusterActor {
         let write = move || book.save(&file).map_err(|error| error.to_string());
         let started = cx.spawn_io(async move {
             let outcome = tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string());
-            core_message(ClusterInput::Persisted { op, outcome: outcome.and_then(|outcome| outcome) })
+            ClusterMessage::core(ClusterInput::Persisted { op, outcome: outcome.and_then(|outcome| outcome) })
         });
         started.expect("one persist and one offer per peer are far below the limit");
     }
@@ -200,7 +164,7 @@ impl ClusterActor {
         let failed = peer.clone();
         let started = cx.spawn_io(async move {
             let answer = registry.call(&path, Offer { book }, CallOptions::within(OFFER_DEADLINE)).await;
-            core_message(match answer {
+            ClusterMessage::core(match answer {
                 Ok(book) => ClusterInput::Learned { peer, book: Box::new(book) },
                 Err(error) => {
                     tracing::debug!(%peer, %error, "an offer of the book did not get through");
@@ -210,7 +174,7 @@ impl ClusterActor {
         });
         if let Err(limit) = started {
             tracing::warn!(%limit, "an offer of the book waits");
-            let _full = cx.address().send(core_message(ClusterInput::OfferFailed { peer: failed }));
+            let _full = cx.address().send(ClusterMessage::core(ClusterInput::OfferFailed { peer: failed }));
         }
     }
 
@@ -369,7 +333,7 @@ impl Behaviour for ClusterActor {
                     PeerChange::Up(peer) => ClusterInput::PeerUp { peer },
                     PeerChange::Down(peer) => ClusterInput::PeerDown { peer },
                 };
-                let told = address.send_wait(core_message(input), PEER_CHANGE_LIMIT).await;
+                let told = address.send_wait(ClusterMessage::core(input), PEER_CHANGE_LIMIT).await;
                 if let Err(error) = told {
                     tracing::warn!(%error, "a change among the peers was not taken in");
                 }
@@ -415,60 +379,8 @@ impl Behaviour for ClusterActor {
     }
 
     fn label(input: &ClusterMessage) -> &'static str {
-        match input {
-            ClusterMessage::Join(..) => "join",
-            ClusterMessage::Renew(..) => "renew",
-            ClusterMessage::CreateToken(..) => "create-token",
-            ClusterMessage::ListTokens(..) => "list-tokens",
-            ClusterMessage::ListMembers(..) => "list-members",
-            ClusterMessage::RevokeToken(..) => "revoke-token",
-            ClusterMessage::RevokeMachine(..) => "revoke-machine",
-            ClusterMessage::Offered(..) => "offered",
-            ClusterMessage::Core(input) => match **input {
-                ClusterInput::PeerUp { .. } => "peer-up",
-                ClusterInput::PeerDown { .. } => "peer-down",
-                ClusterInput::Learned { .. } => "learned",
-                ClusterInput::OfferFailed { .. } => "offer-failed",
-                ClusterInput::Persisted { .. } => "persisted",
-                _ => "core",
-            },
-        }
+        input.label()
     }
-}
-
-impl Waiter {
-    fn answer(self, answer: ClusterAnswer) {
-        match (self, answer) {
-            (Self::Join { reply, made: Some(made), .. }, ClusterAnswer::Issued(servers)) => {
-                let encode = |der: &Vec<u8>| BASE64_STANDARD.encode(der);
-                let chain = made.chain_der.iter().map(encode).collect();
-                let authority = made.sealed_authority.as_ref().map(encode);
-                reply.answer(JoinAnswer::Joined { chain, authority, servers });
-            }
-            (Self::Join { reply, .. }, ClusterAnswer::Refused { public, .. }) => {
-                reply.answer(JoinAnswer::Refused(public));
-            }
-            (Self::Renew { reply, made: Some(made), .. }, ClusterAnswer::Issued(_)) => {
-                reply.answer(CertificateAnswer { chain_der: made.chain_der });
-            }
-            (Self::Token { reply, text }, ClusterAnswer::Done) => reply.answer(text),
-            (Self::Done(reply), ClusterAnswer::Done) => reply.answer(()),
-            (Self::Book(reply), ClusterAnswer::Book(book)) => reply.answer(*book),
-            (Self::Renew { reply, .. }, ClusterAnswer::Refused { public, .. }) => reply.refuse(public),
-            (Self::Token { reply, .. }, ClusterAnswer::Refused { public, .. }) => reply.refuse(public),
-            (Self::Done(reply), ClusterAnswer::Refused { public, .. }) => reply.refuse(public),
-            (Self::Book(reply), ClusterAnswer::Refused { public, .. }) => reply.refuse(public),
-            // A pairing the core never makes: letting go of the reply tells the caller "no answer".
-            (waiter, answer) => {
-                tracing::error!(?answer, "an answer does not fit its question");
-                drop(waiter);
-            }
-        }
-    }
-}
-
-fn core_message(input: ClusterInput) -> ClusterMessage {
-    ClusterMessage::Core(Box::new(input))
 }
 
 /// The cluster actor of a machine.

@@ -20,7 +20,7 @@ use trireme_pki::{
     SealTo, TokenId, TokenSecret,
 };
 
-use super::actor::ClusterMessage;
+use super::message::ClusterMessage;
 
 /// How long the cluster actor may take for one join.
 const JOIN_DEADLINE: Duration = Duration::from_secs(8);

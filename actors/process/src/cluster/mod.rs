@@ -18,11 +18,13 @@ mod core_test;
 mod effect;
 mod input;
 mod join;
+mod message;
+mod waiter;
 
 use std::time::Duration;
 
 pub(crate) use actor::cluster_path;
-pub use actor::{ClusterActor, ClusterMessage, ClusterParts};
+pub use actor::{ClusterActor, ClusterParts};
 pub use book::{Book, BookFileError, Member};
 pub use calls::{
     CertificateAnswer, CreateToken, ListMembers, ListTokens, Offer, RenewCertificate, RevokeMachine,
@@ -32,6 +34,7 @@ pub use core::ClusterCore;
 pub use effect::{ClusterAnswer, ClusterEffect};
 pub use input::{ClusterInput, IssueInput, Ticket, TokenInput};
 pub use join::{Applicant, JoinAnswer, JoinDoor, JoinError, JoinRequest, Joined, join};
+pub use message::ClusterMessage;
 
 /// Certificates being signed at a time; one more is refused.
 pub const SIGNATURES_LIMIT: usize = 64;

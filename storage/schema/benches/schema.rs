@@ -1,1 +1,2 @@
+//! Benchmarks of the hot paths; filled in `main` below.
 fn main() {}

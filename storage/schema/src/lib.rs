@@ -18,6 +18,7 @@ pub mod json;
 pub mod kinds;
 pub mod limits;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod resource_version;
 pub mod selector;

@@ -1,0 +1,13 @@
+//! Patches: JSON patch, JSON merge patch, strategic merge patch. Each takes the current object and the decoded patch
+//! and gives the patched object, before decoding against the type.
+
+mod error;
+mod json_patch;
+mod merge;
+mod pointer;
+mod strategic;
+
+pub use error::PatchError;
+pub use json_patch::apply_json_patch;
+pub use merge::{apply_merge_patch, decode_merge_patch};
+pub use strategic::apply_strategic_patch;

@@ -13,7 +13,7 @@ fn main() {
     let start = resident_bytes();
     let mut state = State::new();
     println!("{:<44} {:>8}", "", "MiB");
-    let mut report = |what: &str, state: &State| {
+    let report = |what: &str, state: &State| {
         let mib = (resident_bytes() - start) as f64 / f64::from(1 << 20);
         let sizes = state.sizes();
         println!("{what:<44} {mib:>8.1}   {sizes:?}");

@@ -26,8 +26,11 @@ struct Slot {
     /// No key of this chunk is below, no key of an earlier chunk is at or above.
     first: Key,
     len: u32,
-    objects: Arc<Vec<Arc<Object>>>,
+    objects: Arc<Vec<Entry>>,
 }
+
+/// The key stands beside the object, which saves a search one fetch from memory per step.
+type Entry = (Key, Arc<Object>);
 
 impl Keyspace {
     pub(crate) fn len(&self) -> usize {
@@ -37,25 +40,25 @@ impl Keyspace {
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Arc<Object>> {
         let slot = self.chunks.get(self.slot_of(key))?;
         let at = find(&slot.objects, key).ok()?;
-        Some(&slot.objects[at])
+        Some(&slot.objects[at].1)
     }
 
     /// Inserts or replaces; gives what was there.
     pub(crate) fn insert(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
         let slot_at = self.slot_of(object.key());
         let Some(slot) = self.chunks.get_mut(slot_at) else {
-            self.chunks.push(Slot::new(vec![object]));
+            self.chunks.push(Slot::new(vec![(object.key().clone(), object)]));
             self.len = 1;
             return None;
         };
         let objects = Arc::make_mut(&mut slot.objects);
         match find(objects, object.key()) {
-            Ok(at) => Some(std::mem::replace(&mut objects[at], object)),
+            Ok(at) => Some(std::mem::replace(&mut objects[at].1, object)),
             Err(at) => {
                 if at == 0 {
                     slot.first = object.key().clone();
                 }
-                objects.insert(at, object);
+                objects.insert(at, (object.key().clone(), object));
                 slot.len += 1;
                 self.len += 1;
                 if objects.len() >= CHUNK_OBJECTS {
@@ -75,7 +78,7 @@ impl Keyspace {
         let slot = self.chunks.get_mut(slot_at)?;
         let at = find(&slot.objects, key).ok()?;
         let objects = Arc::make_mut(&mut slot.objects);
-        let removed = objects.remove(at);
+        let (_, removed) = objects.remove(at);
         slot.len -= 1;
         self.len -= 1;
         if slot.len == 0 {
@@ -91,14 +94,18 @@ impl Keyspace {
         let slot_at = self.slot_of(start);
         let skip =
             self.chunks.get(slot_at).map_or(0, |slot| find(&slot.objects, start).unwrap_or_else(|at| at));
-        self.chunks[slot_at.min(self.chunks.len())..].iter().flat_map(|slot| slot.objects.iter()).skip(skip)
+        self.chunks[slot_at.min(self.chunks.len())..]
+            .iter()
+            .flat_map(|slot| slot.objects.iter())
+            .skip(skip)
+            .map(|(_, object)| object)
     }
 
     /// The object at `at` within chunk number `chunk`: for readers that keep their place between calls.
     /// `Err(true)`: behind the end of the chunk; `Err(false)`: behind the last chunk.
     pub(crate) fn at(&self, chunk: usize, at: usize) -> Result<&Arc<Object>, bool> {
         let slot = self.chunks.get(chunk).ok_or(false)?;
-        slot.objects.get(at).ok_or(true)
+        slot.objects.get(at).map(|(_, object)| object).ok_or(true)
     }
 
     /// Number of keys below `key`.
@@ -133,15 +140,15 @@ impl Keyspace {
 }
 
 impl Slot {
-    fn new(objects: Vec<Arc<Object>>) -> Self {
-        let first = objects.first().expect("a chunk is made of at least one object").key().clone();
+    fn new(objects: Vec<Entry>) -> Self {
+        let first = objects.first().expect("a chunk is made of at least one object").0.clone();
         let len = u32::try_from(objects.len()).expect("a chunk holds at most CHUNK_OBJECTS");
         Self { first, len, objects: Arc::new(objects) }
     }
 }
 
-fn find(objects: &[Arc<Object>], key: &[u8]) -> Result<usize, usize> {
-    objects.binary_search_by(|object| object.key()[..].cmp(key))
+fn find(objects: &[Entry], key: &[u8]) -> Result<usize, usize> {
+    objects.binary_search_by(|(own, _)| own[..].cmp(key))
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl LoadedWrite {
         let object = match put {
             Some(put) => {
                 let (created, version, lease) = (put.create_revision, put.version, put.lease);
-                Ok(Arc::new(Object::new(key, &put.value, created, revision, version, lease)))
+                Ok(Arc::new(Object::of_own_bytes(key, put.value, created, revision, version, lease)))
             }
             None => Err(key),
         };

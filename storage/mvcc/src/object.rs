@@ -29,9 +29,21 @@ impl Object {
         version: u64,
         lease: Option<LeaseId>,
     ) -> Self {
-        let fingerprint = Hasher::object(&key, value, create_revision, mod_revision, version, lease);
         // A copy of exact size: the bytes handed in may be a slice of a whole received frame.
         let value = Bytes::copy_from_slice(value);
+        Self::of_own_bytes(key, value, create_revision, mod_revision, version, lease)
+    }
+
+    /// An object of bytes that are nobody else's and part of nothing larger.
+    pub(crate) fn of_own_bytes(
+        key: Key,
+        value: Bytes,
+        create_revision: Revision,
+        mod_revision: Revision,
+        version: u64,
+        lease: Option<LeaseId>,
+    ) -> Self {
+        let fingerprint = Hasher::object(&key, &value, create_revision, mod_revision, version, lease);
         Self { key, value, create_revision, mod_revision, version, lease, fingerprint }
     }
 

@@ -1,4 +1,9 @@
 //! The state machine against a naive model: outcomes, reads at every kept revision, pages, counts, hashes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod support;
 

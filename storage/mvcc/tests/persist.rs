@@ -1,4 +1,9 @@
 //! The state survives restarts, snapshots and any batching with an equal hash, and damage is noticed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod support;
 

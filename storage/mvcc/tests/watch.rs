@@ -1,5 +1,10 @@
 //! The six watch guarantees (ordered, unique, reliable, atomic, resumable, bookmarkable) on cursors with random
 //! filters, lag, limits and compaction, against the model's full log.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic; its numbers are small"
+)]
 
 mod support;
 

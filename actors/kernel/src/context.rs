@@ -1,10 +1,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt;
 use thiserror::Error;
 use tokio::task::AbortHandle;
 use trireme_core::Tick;
@@ -13,7 +11,7 @@ use trireme_core::supervision::{ExitReason, Incarnation};
 use crate::address::Address;
 use crate::gauges::IoGuard;
 use crate::mailbox::{Control, IoEnd};
-use crate::panic_text::panic_text;
+use crate::panic_text::catch_async;
 use crate::registry::Registry;
 use crate::slot::Slot;
 use crate::supervisor::SupervisorRef;
@@ -163,10 +161,7 @@ impl<B: Behaviour> Context<B> {
         let incarnation = self.incarnation;
         let task = meta.shared.io.spawn(async move {
             let _guard = guard;
-            let end = match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(end) => end,
-                Err(payload) => IoEnd::Panicked(panic_text(&*payload)),
-            };
+            let end = catch_async(work).await.unwrap_or_else(IoEnd::Panicked);
             slot.post(Control::IoEnded { incarnation, id, end });
         });
         meta.io_in_flight.fetch_add(1, Ordering::AcqRel);

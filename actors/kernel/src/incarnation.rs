@@ -192,6 +192,7 @@ impl<B: Behaviour> Life<B> {
     fn control(&mut self, control: Control<B::Input>) -> Step {
         match control {
             Control::Kill { .. } => Step::End(End { reason: ExitReason::Killed, error: None }),
+            Control::Poke { .. } => self.poke(),
             Control::Stop { grace, .. } => self.stop(grace),
             Control::Report(input) => self.input(input, false),
             Control::IoEnded { id, end, .. } => {
@@ -233,6 +234,15 @@ impl<B: Behaviour> Life<B> {
             }
         }
         self.guarded(label, fault, |behaviour, cx| behaviour.handle(input, cx))
+    }
+
+    /// Passes the fault point as an input would; there is nothing to drop.
+    fn poke(&mut self) -> Step {
+        let meta = &self.slot.meta;
+        match meta.shared.faults.mailbox(meta.path.as_str(), self.cx.now) {
+            None | Some(MailboxFault::Drop) => Step::More,
+            fault => self.guarded("poke", fault, |_, _| ()),
+        }
     }
 
     /// Calls into the behaviour; a panic ends the incarnation.

@@ -180,16 +180,21 @@ impl Kernel {
         // Long enough for the watchdog to give up on actors that do not even let themselves be killed.
         let patience = Duration::from_secs(2);
         let _still_alive = tokio::time::timeout(patience, self.quiet()).await;
-        let root: Option<Arc<dyn AnySlot>> = self.shared.slots.read().get(&ActorPath::root()).cloned();
-        if let Some(root) = root {
-            crate::supervisor::close_slot(&self.shared, &root);
-        }
+        self.close_tree();
         self.shared.gauges.live.load(Ordering::Acquire)
     }
 
     /// Waits until [`Kernel::shutdown`] has brought the tree down, whoever called it.
     pub async fn finished(&self) {
         self.origin.finished().await;
+    }
+
+    /// Closes every mailbox and empties the registry, which also lets go of the slots' hold on the kernel.
+    fn close_tree(&self) {
+        let root: Option<Arc<dyn AnySlot>> = self.shared.slots.read().get(&ActorPath::root()).cloned();
+        if let Some(root) = root {
+            crate::supervisor::close_slot(&self.shared, &root);
+        }
     }
 
     async fn quiet(&self) {
@@ -207,6 +212,7 @@ impl Kernel {
 impl Drop for Kernel {
     fn drop(&mut self) {
         self.alarm.stop();
+        self.close_tree();
         self.shared.arbiters.stop();
         let Some(threads) = self.threads.lock().take() else { return };
         // Not joined: an arbiter may be stuck, and a runtime may be dropped from async code.

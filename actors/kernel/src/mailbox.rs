@@ -12,9 +12,22 @@ const KEEP_CAPACITY: usize = 64;
 /// What goes before inputs and does not count against the capacity. Bounded by what is in flight: one stop
 /// and one kill per incarnation, one completion per I/O task, one report per child.
 pub(crate) enum Control<I> {
-    Stop { incarnation: Incarnation, grace: Duration },
-    Kill { incarnation: Incarnation },
-    IoEnded { incarnation: Incarnation, id: u64, end: IoEnd<I> },
+    Stop {
+        incarnation: Incarnation,
+        grace: Duration,
+    },
+    Kill {
+        incarnation: Incarnation,
+    },
+    /// Lets the incarnation pass its fault point once, without an input.
+    Poke {
+        incarnation: Incarnation,
+    },
+    IoEnded {
+        incarnation: Incarnation,
+        id: u64,
+        end: IoEnd<I>,
+    },
     Report(I),
 }
 
@@ -85,6 +98,7 @@ impl<I> Mailbox<I> {
         let stale = match &control {
             Control::Stop { incarnation, .. }
             | Control::Kill { incarnation }
+            | Control::Poke { incarnation }
             | Control::IoEnded { incarnation, .. } => self.owner != Some(*incarnation),
             Control::Report(_) => self.closed,
         };

@@ -1,6 +1,8 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::task::Poll;
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
@@ -40,8 +42,18 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// The same for a future: each poll is guarded.
+pub(crate) async fn catch_async<F: Future>(work: F) -> Result<F::Output, String> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|task| match catch(|| work.as_mut().poll(task)) {
+        Ok(poll) => poll.map(Ok),
+        Err(text) => Poll::Ready(Err(text)),
+    })
+    .await
+}
+
 /// The message of a panic.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&'static str>()
         .map(|text| (*text).to_owned())

@@ -144,6 +144,18 @@ impl Registry {
         }
     }
 
+    /// Lets every actor alive at and below `prefix` pass its fault point once, so that a fault just armed also
+    /// reaches actors to which nobody sends anything. Without a live fault rule nothing happens. How many were
+    /// poked.
+    pub fn poke(&self, prefix: &ActorPath) -> usize {
+        if self.shared.faults.is_idle() {
+            return 0;
+        }
+        let slots = self.within(prefix);
+        let alive = slots.iter().filter_map(|slot| Some((slot, slot.meta().alive()?)));
+        alive.map(|(slot, incarnation)| slot.poke(incarnation)).count()
+    }
+
     /// Ends an actor's living incarnation without asking it; its supervisor decides what follows. False when
     /// none is alive there.
     pub fn kill(&self, path: &ActorPath) -> bool {

@@ -114,6 +114,8 @@ pub(crate) trait AnySlot: Send + Sync {
     fn start(self: Arc<Self>, incarnation: Incarnation);
     fn stop(&self, incarnation: Incarnation, grace: Duration);
     fn kill(&self, incarnation: Incarnation);
+    /// Lets an incarnation pass its fault point once.
+    fn poke(&self, incarnation: Incarnation);
     /// Takes the mailbox away from an incarnation that is stuck or lost; true when it was alive.
     fn fence(&self, incarnation: Incarnation, reason: ExitReason, error: String) -> bool;
     /// Closes the mailbox for good and drops what is in it.
@@ -223,6 +225,10 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
             self.meta.kill_asked.store(true, Ordering::Release);
         }
         self.post(Control::Kill { incarnation });
+    }
+
+    fn poke(&self, incarnation: Incarnation) {
+        self.post(Control::Poke { incarnation });
     }
 
     fn fence(&self, incarnation: Incarnation, reason: ExitReason, error: String) -> bool {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use trireme_faults::{ArmedFault, FaultId, FaultRule, Faults};
-use trireme_kernel::{ActorSpec, Behaviour, Call, Context, Reply, StartError};
+use trireme_kernel::{ActorPath, ActorSpec, Behaviour, Call, Context, Reply, StartError};
 
 /// Arms one rule. For administrators.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,7 +82,11 @@ impl Behaviour for FaultDesk {
     fn handle(&mut self, input: DeskInput, cx: &mut Context<Self>) {
         match input {
             DeskInput::Arm(rule, reply) => match self.faults.arm(*rule, cx.now()) {
-                Ok(id) => reply.answer(id),
+                Ok(id) => {
+                    reply.answer(id);
+                    // An actor to which nobody sends anything would never meet its fault.
+                    cx.registry().poke(&ActorPath::root());
+                }
                 Err(error) => reply.refuse(error.to_string()),
             },
             DeskInput::Heal(reply) => reply.answer(u64::try_from(self.faults.heal_all()).unwrap_or(u64::MAX)),

@@ -21,6 +21,7 @@
 
 mod apply;
 mod change;
+mod chunk;
 mod codec;
 mod delta;
 mod history;
@@ -34,6 +35,7 @@ mod outcome;
 mod proposal;
 mod read;
 mod record;
+mod restore;
 mod revision;
 mod sessions;
 mod snapshot;
@@ -54,9 +56,10 @@ pub use outcome::{Answer, ApplyError, Outcome, Refusal, Retry};
 pub use proposal::{ClientId, Entry, Guard, Operation, Proposal, RequestId, Room, Transaction};
 pub use read::{At, ListRequest, Page, ReadError};
 pub use record::{Meta, RecordError, RecordKey, SCHEMA_VERSION, decode_meta};
+pub use restore::{Restore, SnapshotError};
 pub use revision::{LeaseId, Revision};
 pub use sessions::{Client, Recorded};
-pub use snapshot::{Chunks, Restore, Snapshot, SnapshotError};
+pub use snapshot::{Chunks, Snapshot};
 pub use state::{Sizes, State};
 pub use state_hash::StateHash;
 pub use watch::{Batch, Cursor, CursorId, Filter, ReadLimits, WatchError, WatchRequest, Watches};

@@ -51,7 +51,7 @@ pub struct Limits {
     pub space_bytes: u64,
     /// Bytes above `space_bytes` open to transactions marked [`crate::Room::Reserved`].
     pub reserve_bytes: u64,
-    /// Most changes in the history.
+    /// Most changes in the history. A watcher that lags by more has to list again, so that thousands are wise.
     pub history_changes: u64,
     /// Bytes of the history: superseded values and the fixed part of each change.
     pub history_bytes: u64,
@@ -60,7 +60,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            space_bytes: 8 * 1024 * 1024 * 1024,
+            space_bytes: 4 * 1024 * 1024 * 1024,
             reserve_bytes: 256 * 1024 * 1024,
             history_changes: 200_000,
             history_bytes: 64 * 1024 * 1024,

@@ -45,6 +45,12 @@ pub enum LoadError {
         /// What the `Meta` record says.
         revision: Revision,
     },
+    /// A write links to itself or later, or its transaction ends before it or beyond the store's revision.
+    #[error("the links of revision {revision} are impossible: the copy is damaged; rebuild it from a peer")]
+    ImpossibleLinks {
+        /// The write.
+        revision: Revision,
+    },
     /// A delete of a key that does not exist.
     #[error(
         "revision {revision} deletes a key that does not exist: records are missing; rebuild from a peer"
@@ -172,6 +178,10 @@ impl State {
         let LoadedWrite { revision, prior, transaction_end, object } = write;
         if revision > meta.revision {
             return Err(LoadError::BeyondMeta { found: revision, revision: meta.revision });
+        }
+        // Readers walk these links: a loop would never end.
+        if prior >= revision || transaction_end < revision || transaction_end > meta.revision {
+            return Err(LoadError::ImpossibleLinks { revision });
         }
         let (object, previous) = match object {
             Ok(object) => (Some(object.clone()), self.keyspace.insert(object)),

@@ -188,3 +188,32 @@ fn a_broken_transfer_continues_at_the_chunk_that_is_due() {
     let other = Arc::new(run.state.snapshot()).chunks(1024).nth(1).unwrap();
     assert_eq!(mixed.chunk(&other), Err(SnapshotError::OtherSnapshot { index: 1 }));
 }
+
+/// Damage that a checksum would find must not get so far as to panic where there is none.
+#[test]
+fn random_damage_is_refused_without_a_panic() {
+    let mut run = Run::new(11);
+    (0..100).for_each(|_| run.advance(&mut Delta::new()));
+    let records = dump(&run.state);
+    let names: Vec<_> = records.keys().cloned().collect();
+    for _ in 0..20_000 {
+        let mut damaged = records.clone();
+        for _ in 0..1 + run.rng.below(4) {
+            let name = &names[run.rng.below(names.len() as u64) as usize];
+            let Some(value) = damaged.get_mut(name) else { continue };
+            match run.rng.below(4) {
+                0 => drop(damaged.remove(name)),
+                1 => value.truncate(run.rng.below(value.len() as u64 + 1) as usize),
+                2 => value.push(run.rng.next() as u8),
+                _ if value.is_empty() => {}
+                _ => {
+                    let at = run.rng.below(value.len() as u64) as usize;
+                    value[at] = run.rng.next() as u8;
+                }
+            }
+        }
+        if let Ok(state) = load(&damaged) {
+            assert_eq!(dump(&state), records, "damage was taken for truth");
+        }
+    }
+}

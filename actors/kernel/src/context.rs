@@ -1,10 +1,7 @@
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use thiserror::Error;
-use tokio::task::AbortHandle;
 use trireme_core::Tick;
 use trireme_core::supervision::{ExitReason, Incarnation};
 
@@ -25,7 +22,6 @@ pub struct Context<B: Behaviour> {
     pub(crate) armed: Option<Tick>,
     pub(crate) end: Option<End>,
     next_io: u64,
-    io: BTreeMap<u64, AbortHandle>,
 }
 
 /// How an incarnation wants to end.
@@ -51,7 +47,7 @@ pub struct IoLimit {
 
 impl<B: Behaviour> Context<B> {
     pub(crate) fn new(slot: Arc<Slot<B::Input>>, incarnation: Incarnation, now: Tick) -> Self {
-        Self { slot, incarnation, now, armed: None, end: None, next_io: 0, io: BTreeMap::new() }
+        Self { slot, incarnation, now, armed: None, end: None, next_io: 0 }
     }
 
     /// The moment at which the current input is handled.
@@ -114,9 +110,8 @@ impl<B: Behaviour> Context<B> {
 
     /// Aborts an I/O task; its completion will not come. Unknown and finished ids are ignored.
     pub fn abort_io(&mut self, id: IoId) {
-        if let Some(task) = self.io.remove(&id.0) {
+        if let Some(task) = self.slot.meta.io.lock().remove(self.incarnation, id.0) {
             task.abort();
-            self.slot.meta.io_in_flight.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -151,7 +146,7 @@ impl<B: Behaviour> Context<B> {
         F: Future<Output = IoEnd<B::Input>> + Send + 'static,
     {
         let meta = &self.slot.meta;
-        if self.io.len() >= meta.io_limit {
+        if meta.io.lock().len() >= meta.io_limit {
             return Err(IoLimit { path: meta.path.clone(), limit: meta.io_limit });
         }
         let id = self.next_io;
@@ -164,24 +159,16 @@ impl<B: Behaviour> Context<B> {
             let end = catch_async(work).await.unwrap_or_else(IoEnd::Panicked);
             slot.post(Control::IoEnded { incarnation, id, end });
         });
-        meta.io_in_flight.fetch_add(1, Ordering::AcqRel);
-        self.io.insert(id, task.abort_handle());
+        meta.io.lock().insert(incarnation, id, task.abort_handle());
         Ok(IoId(id))
     }
 
     /// Notes a completion; false when the task is unknown (aborted meanwhile).
     pub(crate) fn io_ended(&mut self, id: u64) -> bool {
-        let known = self.io.remove(&id).is_some();
-        if known {
-            self.slot.meta.io_in_flight.fetch_sub(1, Ordering::AcqRel);
-        }
-        known
+        self.slot.meta.io.lock().remove(self.incarnation, id).is_some()
     }
 
     pub(crate) fn abort_all_io(&mut self) {
-        for task in std::mem::take(&mut self.io).into_values() {
-            task.abort();
-            self.slot.meta.io_in_flight.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.slot.meta.io.lock().close(self.incarnation);
     }
 }

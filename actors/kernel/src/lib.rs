@@ -34,6 +34,7 @@ mod context;
 mod core_host;
 mod gauges;
 mod incarnation;
+mod io_table;
 mod kernel;
 mod mailbox;
 pub mod metrics;

@@ -18,6 +18,7 @@ use trireme_core::supervision::{ChildId, ChildPolicy, ExitReason, Incarnation};
 use crate::ActorPath;
 use crate::arbiter::ArbiterState;
 use crate::call_table::CallTable;
+use crate::io_table::IoTable;
 use crate::mailbox::{Control, Mailbox};
 use crate::report::{ActorKind, ActorReport, LAST_INPUTS, LastInput};
 use crate::shared::Shared;
@@ -60,7 +61,7 @@ pub(crate) struct SlotMeta {
     pub(crate) last_incarnation: AtomicU64,
     pub(crate) finished: AtomicBool,
     pub(crate) kill_asked: AtomicBool,
-    pub(crate) io_in_flight: AtomicU64,
+    pub(crate) io: Mutex<IoTable>,
     pub(crate) notes: Mutex<Notes>,
     /// Notified when an incarnation was fenced: its replies may never be dropped.
     pub(crate) fenced: Notify,
@@ -204,6 +205,7 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
         self.meta.shared.gauges.born();
         self.meta.last_incarnation.store(incarnation.0, Ordering::Release);
         self.meta.finished.store(false, Ordering::Release);
+        self.meta.io.lock().open(incarnation);
         self.mailbox.lock().own(incarnation);
         self.meta.notes.lock().enter("starting", self.meta.shared.clock.now());
         let any: Arc<dyn AnySlot> = self.clone();
@@ -238,6 +240,7 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
             mailbox.disown(incarnation)
         };
         drop(dropped);
+        self.meta.io.lock().close(incarnation);
         let error = (reason != ExitReason::Abandoned).then_some(error);
         let fenced = self.meta.report_end(incarnation, reason, error);
         self.meta.fenced.notify_waiters();
@@ -274,7 +277,7 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
             mailbox_capacity: meta.capacity as u64,
             mailbox_high_water: high_water,
             handled: taken,
-            io_in_flight: meta.io_in_flight.load(Ordering::Acquire),
+            io_in_flight: meta.io.lock().len() as u64,
             last_error: notes.last_error.clone(),
             last_inputs: notes.last_inputs(),
         }

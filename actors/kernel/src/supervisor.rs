@@ -282,7 +282,7 @@ fn slot_of<B: Behaviour>(
             last_incarnation: 0.into(),
             finished: false.into(),
             kill_asked: false.into(),
-            io_in_flight: 0.into(),
+            io: Mutex::default(),
             notes: Mutex::new(Notes::new(kernel.clock.now())),
             fenced: tokio::sync::Notify::new(),
             fence_mark: 0.into(),

@@ -24,7 +24,8 @@ fn rule(glob: &str, action: MailboxAction) -> FaultRule {
 }
 
 fn restarts(kernel: &Kernel, path: &str) -> u64 {
-    kernel.registry().report(&path.parse().unwrap())[0].restarts
+    let path = path.parse().expect("a path");
+    kernel.registry().report(&path)[0].restarts
 }
 
 #[test]

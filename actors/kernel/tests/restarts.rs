@@ -184,16 +184,20 @@ fn a_stuck_actor_is_replaced_and_its_neighbours_move() {
         for actor in &neighbours {
             actor.ask(Ask::Count, LONG).await.unwrap();
         }
+        stuck.send(Ask::Task(LONG)).unwrap();
+        until("its task runs", || kernel.report().io_tasks == 1).await;
         let asker = stuck.clone();
         let held = tokio::spawn(async move {
             asker.ask(|reply| Ask::BlockHolding(Duration::from_millis(1_500), reply), LONG).await
         });
-        until("it is stuck", || report_of(&kernel, "/stuck").unwrap().handled == 1).await;
+        until("it is stuck", || report_of(&kernel, "/stuck").unwrap().handled == 2).await;
         stuck.send(Ask::Note("kept")).unwrap();
         assert!(matches!(held.await.unwrap(), Err(CallError::Restarted { .. })));
         assert_eq!(stuck.ask(Ask::Incarnation, LONG).await, Ok(Incarnation(2)));
         assert_eq!(log.count("stuck:kept"), 1);
         assert_eq!(log.count("stuck:unblocked"), 0, "replaced while the first incarnation is still stuck");
+        until("its task is aborted although it is stuck", || kernel.report().io_tasks == 0).await;
+        assert_eq!(log.count("stuck:unblocked"), 0);
         let error = report_of(&kernel, "/stuck").unwrap().last_error.unwrap();
         assert!(error.contains("stuck in one input"), "{error}");
         let mut moved = 0;

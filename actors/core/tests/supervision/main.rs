@@ -57,7 +57,7 @@ fn work(next: &AtomicU64, seeds: u64) -> world::Tally {
         let (trace, seen) = std::panic::catch_unwind(|| World::new(seed, false).run()).unwrap_or_else(|_| {
             panic!("seed {seed} failed; run it alone with TRIREME_SEED={seed}");
         });
-        if seed % REPLAY_EVERY == 0 {
+        if seed.is_multiple_of(REPLAY_EVERY) {
             let (again, _) = World::new(seed, false).run();
             assert_eq!(trace, again, "seed {seed} left two different traces");
         }

@@ -1,4 +1,5 @@
 //! A random tree of supervisors and leaves, and the harm done to it.
+#![allow(clippy::print_stdout, reason = "a single seed is run to be read")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -412,9 +413,10 @@ impl World {
 
     fn forget(&mut self, id: NodeId) {
         self.nodes[id].gone = true;
-        let below =
-            self.nodes[id].supervises.as_ref().map(|below| below.declared.values().copied().collect());
-        for child in below.unwrap_or_else(Vec::new) {
+        let supervised = self.nodes[id].supervises.as_ref();
+        let below: Vec<NodeId> =
+            supervised.map_or_else(Vec::new, |own| own.declared.values().copied().collect());
+        for child in below {
             self.forget(child);
         }
     }

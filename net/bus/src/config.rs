@@ -12,7 +12,7 @@ pub const OWN_STREAM_ABOVE_BYTES: usize = 64 * 1024;
 /// Longest deadline a request may carry; longer ones are cut to it.
 pub(crate) const DEADLINE_LIMIT: Duration = Duration::from_secs(600);
 /// Calls with a stream of their own that one peer may have open at a time.
-pub(crate) const OWN_STREAMS_LIMIT: u32 = 32;
+pub(crate) const OWN_STREAMS_LIMIT: u32 = 8;
 /// Long-lived streams that one peer may open: one per class.
 pub(crate) const CLASS_STREAMS_LIMIT: u32 = 4;
 /// Unread bytes a peer may send on one stream.
@@ -113,7 +113,7 @@ impl Default for SessionLimits {
     fn default() -> Self {
         const MIB: u32 = 1024 * 1024;
         Self {
-            body_bytes: [8 * MIB, 4 * MIB, 4 * MIB, 32 * MIB],
+            body_bytes: [8 * MIB, 4 * MIB, 4 * MIB, 16 * MIB],
             queue_bytes: 8 * 1024 * 1024,
             queue_frames: 65_536,
             queue_hard_bytes: 64 * 1024 * 1024,

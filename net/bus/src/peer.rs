@@ -35,7 +35,7 @@ impl Peer {
     ) -> Result<Bytes, CallError> {
         let CallOptions { deadline, key, class } = options;
         let key = key.map(|key| key.0.to_be_bytes());
-        let outgoing = Outgoing { path: path.as_str().into(), name, key, body, class };
+        let outgoing = Outgoing { path: path.clone(), name, key, body, class };
         let outcome = self.session.call(&outgoing, deadline).await;
         outcome.map_err(|failure| failure.into_call_error(path, deadline))
     }

@@ -92,7 +92,7 @@ impl Remote for BusRemote {
         async move {
             let RemoteCall { path, name, body, deadline, key, class } = call;
             let key = key.map(|key| key.0.to_be_bytes());
-            let outgoing = Outgoing { path: path.as_str().into(), name, key, body, class };
+            let outgoing = Outgoing { path: path.clone(), name, key, body, class };
             let outcome = session.call(&outgoing, deadline).await;
             outcome.map_err(|failure| failure.into_call_error(&path, deadline))
         }

@@ -17,8 +17,20 @@ pub(crate) struct Sessions {
     table: RwLock<Table>,
 }
 
+/// What became of a new session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    Added,
+    /// The identity has too many.
+    TooMany,
+    /// It had ended before.
+    Ended,
+}
+
 #[derive(Default)]
 struct Table {
+    /// Sessions of connections that were dialled by the peer.
+    accepted: usize,
     all: BTreeMap<u64, Arc<Session>>,
     peers: BTreeMap<PeerIdentityKey, Peer>,
 }
@@ -37,25 +49,32 @@ impl Sessions {
         Self { me, table: RwLock::default() }
     }
 
-    /// Adds an established session; false when the identity has too many.
-    pub(crate) fn add(&self, session: &Arc<Session>, guests_limit: usize) -> bool {
+    /// Adds an established session, unless its identity has too many.
+    pub(crate) fn add(&self, session: &Arc<Session>, guests_limit: usize) -> Added {
         let mut table = self.table.write();
-        let Table { all, peers } = &mut *table;
+        // Asked under the lock: a session that ends later finds itself here when it takes itself out.
+        if session.is_closed() {
+            return Added::Ended;
+        }
+        let Table { accepted, all, peers } = &mut *table;
         let peer = peers.entry(key_of(&session.peer)).or_insert_with(Peer::new);
         if !session.peer.is_machine() && peer.ids.len() >= guests_limit {
-            return false;
+            return Added::TooMany;
         }
+        *accepted += usize::from(!session.dialed());
         all.insert(session.id, Arc::clone(session));
         peer.ids.push(session.id);
         peer.choose(all, &self.me);
-        true
+        Added::Added
     }
 
     /// Forgets an ended session.
     pub(crate) fn remove(&self, session: &Session) {
         let mut table = self.table.write();
-        let Table { all, peers } = &mut *table;
-        all.remove(&session.id);
+        let Table { accepted, all, peers } = &mut *table;
+        if all.remove(&session.id).is_some() {
+            *accepted -= usize::from(!session.dialed());
+        }
         if let Some(peer) = peers.get_mut(&key_of(&session.peer)) {
             peer.ids.retain(|id| *id != session.id);
             peer.choose(all, &self.me);
@@ -68,7 +87,7 @@ impl Sessions {
     /// A session started to drain.
     pub(crate) fn reconsider(&self, identity: &PeerIdentity) {
         let mut table = self.table.write();
-        let Table { all, peers } = &mut *table;
+        let Table { all, peers, .. } = &mut *table;
         if let Some(peer) = peers.get_mut(&key_of(identity)) {
             peer.choose(all, &self.me);
         }
@@ -109,6 +128,11 @@ impl Sessions {
         self.table.read().all.values().cloned().collect()
     }
 
+    /// Sessions of connections that were dialled by their peers.
+    pub(crate) fn accepted(&self) -> usize {
+        self.table.read().accepted
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.table.read().all.len()
     }
@@ -120,8 +144,17 @@ impl Peer {
     }
 
     fn choose(&mut self, all: &BTreeMap<u64, Arc<Session>>, me: &PeerIdentity) {
-        let live = self.ids.iter().filter_map(|id| all.get(id)).filter(|session| !session.is_draining());
-        let claims: Vec<Claim> = live.map(|session| session.claim()).collect();
+        let claims_of = |draining: bool| -> Vec<Claim> {
+            let sessions = self.ids.iter().filter_map(|id| all.get(id));
+            let chosen = sessions.filter(|session| !session.is_closed() && session.is_draining() == draining);
+            chosen.map(|session| session.claim()).collect()
+        };
+        let mut claims = claims_of(false);
+        if claims.is_empty() {
+            // The peer may know of the connection that stays before this side does; until then the draining one
+            // still carries requests, and does not close while they are in flight.
+            claims = claims_of(true);
+        }
         self.route = preferred(&claims, &me.name).and_then(|id| all.get(&id).cloned());
         self.changed.send_replace(());
     }

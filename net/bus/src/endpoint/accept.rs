@@ -5,6 +5,7 @@ use super::join::serve_join;
 use crate::admission::{Admission, Refusal, admit};
 use crate::identity::PeerIdentity;
 use crate::session::{Session, close_code, greet};
+use crate::sessions::Added;
 use quinn::VarInt;
 use quinn::crypto::rustls::HandshakeData;
 use std::sync::Arc;
@@ -130,10 +131,14 @@ pub(super) async fn welcome(
         }
     };
     let session = Session::start(engine, connection, peer, facts, dialed, greeted);
-    if !engine.sessions.add(&session, engine.config.guest_sessions_limit) {
-        engine.refuse(Refusal::SessionsFull, &*session.peer, &"closed the newest");
-        session.close(close_code::TOO_MANY, "too many sessions of this identity");
-        return None;
+    match engine.sessions.add(&session, engine.config.guest_sessions_limit) {
+        Added::Added => {}
+        Added::TooMany => {
+            engine.refuse(Refusal::SessionsFull, &*session.peer, &"closed the newest");
+            session.close(close_code::TOO_MANY, "too many sessions of this identity");
+            return None;
+        }
+        Added::Ended => return None,
     }
     session.recheck(&endpoints.profile);
     tracing::info!(peer = %session.peer, session = session.id, dialed, "session established");

@@ -4,6 +4,7 @@
 //! socket while requests are in flight (QUIC migrates clients, not servers), and an agent has no listening one.
 
 mod accept;
+mod congestion;
 mod dial;
 mod error;
 mod join;
@@ -72,9 +73,11 @@ impl Endpoints {
         bound.map_err(|source| BusError::Socket { address: to, source })
     }
 
-    /// Handshakes of strangers in progress.
+    /// Connections of strangers that are no sessions: handshakes in progress, and ended ones whose state the
+    /// transport keeps for a few round trips more.
     pub(crate) fn handshakes(&self) -> usize {
-        self.handshakes.load(Ordering::Acquire)
+        let open = self.listen.as_ref().map_or(0, quinn::Endpoint::open_connections);
+        self.handshakes.load(Ordering::Acquire).max(open.saturating_sub(self.engine.sessions.accepted()))
     }
 
     /// Connections of all kinds, also those being made.

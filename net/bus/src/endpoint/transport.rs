@@ -1,5 +1,6 @@
 //! How QUIC is tuned.
 
+use super::congestion::ShortQueues;
 use super::error::BusError;
 use crate::config::{
     BusConfig, CLASS_STREAMS_LIMIT, CONNECTION_WINDOW_BYTES, OWN_STREAMS_LIMIT, SEND_WINDOW_BYTES,
@@ -91,6 +92,7 @@ fn base(config: &BusConfig) -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
+        .congestion_controller_factory(Arc::new(ShortQueues::default()))
         .initial_rtt(FIRST_ROUND_TRIP)
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
         .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES);

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
-use trireme_kernel::Class;
+use trireme_kernel::{ActorPath, Class};
 
 /// A call to make; texts and key are within the limits of the frames.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
-    pub(crate) path: Arc<str>,
+    pub(crate) path: ActorPath,
     pub(crate) name: &'static str,
     pub(crate) key: Option<[u8; 16]>,
     pub(crate) body: Bytes,
@@ -43,12 +43,14 @@ impl Session {
                 Ok(answer) => return answer.await,
                 Err(StartError::Closed) => return Err(Failure::Unsent("the session ended")),
                 Err(StartError::Full) => {
-                    let room = self.outbound_of(call.class).room();
-                    if tokio::time::timeout_at(until, room).await.is_err() {
+                    let room = async {
+                        self.outbound_of(call.class).room().await;
+                        self.pending.room(self.engine.config.session.calls).await;
+                    };
+                    // A time-out comes first when both are due: a crowd must not outlive its deadline.
+                    if tokio::time::timeout_at(until, room).await.is_err() || Instant::now() >= until {
                         return Err(Failure::Full);
                     }
-                    // The table of calls may be what is full; it has no notice of its own.
-                    tokio::task::yield_now().await;
                 }
             }
         }
@@ -66,14 +68,22 @@ impl Session {
         let send = |id| {
             if self.engine.faults.is_idle() {
                 let head = |out: &mut bytes::BytesMut| {
-                    encode_request_head(out, id, deadline_ms, &call.path, call.name, key, call.body.len());
+                    encode_request_head(
+                        out,
+                        id,
+                        deadline_ms,
+                        call.path.as_str(),
+                        call.name,
+                        key,
+                        call.body.len(),
+                    );
                 };
                 return self.queue(call.class, Bound::Soft, head, &call.body);
             }
             let request = Request {
                 id,
                 deadline_ms,
-                path: (&*call.path).into(),
+                path: call.path.as_str().into(),
                 name: call.name.into(),
                 key: key.map(Bytes::copy_from_slice),
                 body: call.body.clone(),

@@ -151,6 +151,15 @@ impl Session {
         true
     }
 
+    /// Whether this side dialled.
+    pub(crate) fn dialed(&self) -> bool {
+        self.dialed
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == CLOSED
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.phase.load(Ordering::Acquire) != LIVE || self.peer_drains.load(Ordering::Acquire)
     }

@@ -66,7 +66,7 @@ async fn exchange(session: &Arc<Session>, call: &Outgoing, deadline: Duration, s
     let request = Request {
         id: session.pending.fresh_id(),
         deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX).max(1),
-        path: (&*call.path).into(),
+        path: call.path.as_str().into(),
         name: call.name.into(),
         key: call.key.as_ref().map(|key| Bytes::copy_from_slice(key)),
         body: call.body.clone(),

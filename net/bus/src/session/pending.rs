@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
 use trireme_core::Tick;
 use trireme_kernel::Class;
 
@@ -16,12 +17,16 @@ pub(crate) type Outcome = Result<Bytes, Failure>;
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     table: Mutex<Table>,
+    /// Told when a full table has room again.
+    space: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     last_id: u64,
     waiting: usize,
+    /// Callers that found the table full.
+    crowded: bool,
     slots: HashMap<u64, Slot>,
     closed: bool,
 }
@@ -55,6 +60,7 @@ impl Pending {
             return Err(InsertError::Closed);
         }
         if table.waiting >= limit {
+            table.crowded = true;
             return Err(InsertError::Full);
         }
         let id = table.last_id + 1;
@@ -63,6 +69,23 @@ impl Pending {
         table.waiting += 1;
         table.slots.insert(id, Slot { deadline, class, position, state: State::Waiting(None) });
         Ok(id)
+    }
+
+    /// Resolves when there may be room again, or the session is over.
+    pub(crate) async fn room(&self, limit: usize) {
+        loop {
+            let notified = self.space.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            {
+                let mut table = self.table.lock();
+                if table.closed || table.waiting < limit {
+                    return;
+                }
+                table.crowded = true;
+            }
+            notified.await;
+        }
     }
 
     /// An id for a request that does not wait here.
@@ -98,9 +121,13 @@ impl Pending {
         let waker = waker.take();
         slot.state = State::Done(outcome);
         table.waiting -= 1;
+        let crowded = std::mem::take(&mut table.crowded);
         drop(table);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if crowded {
+            self.space.notify_waiters();
         }
     }
 
@@ -111,6 +138,9 @@ impl Pending {
         let waiting = matches!(slot.state, State::Waiting(_));
         if waiting {
             table.waiting -= 1;
+            if std::mem::take(&mut table.crowded) {
+                self.space.notify_waiters();
+            }
         }
         waiting.then_some(slot.class)
     }
@@ -133,7 +163,9 @@ impl Pending {
                 }
             }
             table.waiting -= failed;
+            table.crowded = false;
         }
+        self.space.notify_waiters();
         wakers.into_iter().for_each(Waker::wake);
         earliest
     }
@@ -153,6 +185,7 @@ impl Pending {
                     State::Done(Err(if sent { Failure::Lost(reason) } else { Failure::Unsent(reason) }));
             }
         }
+        self.space.notify_waiters();
         wakers.into_iter().for_each(Waker::wake);
     }
 

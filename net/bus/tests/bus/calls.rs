@@ -4,7 +4,7 @@ use crate::kit::*;
 use bytes::Bytes;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use trireme_bus::{IdentityKind, Refusal};
+use trireme_bus::{BusConfig, IdentityKind, Refusal, SessionLimits};
 use trireme_kernel::{CallError, Class, IdempotencyKey};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,4 +137,25 @@ async fn a_call_that_was_not_sent_says_unreachable() {
     let refused = call(&pair.peer, "echo", "x").await;
     assert!(matches!(refused, Err(CallError::Unreachable { .. })), "{refused:?}");
     assert_eq!(pair.one.refused(Refusal::BadFrame), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_table_of_calls_waits_and_gives_up_at_the_deadline() {
+    let limits = SessionLimits { calls: 10, ..SessionLimits::default() };
+    let two = Options { config: BusConfig { session: limits, ..quick() }, ..Options::default() };
+    let pair = pair_with(Options::default(), two).await;
+    let target = path("/server/s1/test");
+    let calls = (0..100).map(|_| pair.peer.call(&target, "wait", Bytes::from("20"), within(10_000)));
+    for answer in soon("all answers", futures_util::future::join_all(calls)).await {
+        assert_eq!(answer.unwrap(), "waited");
+    }
+    let hanging = futures_util::future::join_all(
+        (0..10).map(|_| pair.peer.call(&target, "hang", Bytes::new(), within(1_500))),
+    );
+    let late = async {
+        until("the table is full", || (pair.peer.report().calls == 10).then_some(())).await;
+        pair.peer.call(&target, "echo", Bytes::new(), within(200)).await
+    };
+    let (_, late) = tokio::join!(hanging, late);
+    assert!(matches!(late, Err(CallError::Unreachable { .. })), "not sent: {late:?}");
 }

@@ -1,19 +1,14 @@
 //! Peers that are wrong, slow or malicious: each is refused or bounded.
 
 use crate::kit::*;
-use crate::raw::{Raw, client, connect, request, wire};
+use crate::raw::{Raw, connect, request, wire};
 use bytes::Bytes;
-use std::io::IoSliceMut;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use trireme_bus::frame::{Frame, Hello, PROTOCOL_VERSION, Subscribe};
-use trireme_bus::{
-    AdmissionLimits, BusConfig, IdentityKind, PeerIdentity, Refusal, SessionLimits, class_code,
-};
+use trireme_bus::{BusConfig, IdentityKind, PeerIdentity, Refusal, SessionLimits, class_code};
 use trireme_kernel::{CallError, Class, codec};
 use trireme_pki::{ExpectedPeer, TLS_SERVER_NAME, WallTime};
 
@@ -309,7 +304,7 @@ async fn a_slow_reader_is_bounded() {
 async fn subscriptions_and_streams_of_a_peer_are_bounded() {
     let cluster = Cluster::new();
     let limits = SessionLimits { subscriptions: 10, ..SessionLimits::default() };
-    let publishers = Arc::new(crate::subscriptions::Board::default());
+    let publishers = Arc::new(crate::board::Board::default());
     let config = BusConfig { session: limits, ..quick() };
     let bus = server(&cluster, "s1", Options { config, publishers, ..Options::default() });
     let mut raw = Raw::greet(&cluster, &cluster.server("s2"), bus.listen_address().unwrap()).await;
@@ -326,80 +321,4 @@ async fn subscriptions_and_streams_of_a_peer_are_bounded() {
     }
     let fifth = tokio::time::timeout(Duration::from_millis(200), raw.connection.open_uni()).await;
     assert!(fifth.is_err(), "the transport gives out no fifth stream");
-}
-
-/// A socket that sends first flights and nothing else, and never receives: every handshake on it stays half open.
-/// (The goodbye of a dropped connection is short and stays here.)
-#[derive(Debug)]
-struct Deaf(Arc<dyn quinn::AsyncUdpSocket>);
-
-impl quinn::AsyncUdpSocket for Deaf {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn quinn::UdpPoller>> {
-        Arc::clone(&self.0).create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &quinn::udp::Transmit<'_>) -> std::io::Result<()> {
-        if transmit.contents.len() < 1200 { Ok(()) } else { self.0.try_send(transmit) }
-    }
-
-    fn poll_recv(
-        &self,
-        _: &mut Context<'_>,
-        _: &mut [IoSliceMut<'_>],
-        _: &mut [quinn::udp::RecvMeta],
-    ) -> Poll<std::io::Result<usize>> {
-        Poll::Pending
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_half_open_connections_are_bounded() {
-    use quinn::Runtime;
-    let cluster = Cluster::new();
-    let admission = AdmissionLimits { retry_above: 16, refuse_above: 64, ..AdmissionLimits::default() };
-    let config = BusConfig { admission, handshake_timeout: Duration::from_secs(3), ..quick() };
-    let bus = server(&cluster, "s1", Options { config, ..Options::default() });
-    let to = bus.listen_address().unwrap();
-    let good = dialer(&cluster, &cluster.server("s2"), Options::default());
-    let peer = good.connect(to, ExpectedPeer::AnyServer).await.unwrap();
-
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let deaf = Arc::new(Deaf(quinn::TokioRuntime.wrap_udp_socket(socket).unwrap()));
-    let runtime = Arc::new(quinn::TokioRuntime);
-    let flood =
-        quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), None, deaf, runtime)
-            .unwrap();
-    let config = client(&cluster.profile(&cluster.server("s3")));
-    let before = resident_bytes();
-    let mut most = 0;
-    for n in 0..10_000 {
-        // Dropped at once: its first flight is out, and nobody will ever go on with it.
-        let connecting = flood.connect_with(config.clone(), to, TLS_SERVER_NAME).unwrap();
-        tokio::task::yield_now().await;
-        drop(connecting);
-        most = most.max(bus.handshakes());
-        if n % 500 == 0 {
-            assert_eq!(call(&peer, "echo", "there?").await.unwrap(), "there?");
-        }
-    }
-    assert!(most > 0, "no handshake ever reached the server");
-    assert!(most <= 64, "{most} handshakes in progress");
-    assert_eq!(call(&peer, "echo", "there?").await.unwrap(), "there?");
-    // A newcomer that proves its address gets in during the flood.
-    let late = dialer(&cluster, &cluster.server("s4"), Options::default());
-    soon("a newcomer", late.connect(to, ExpectedPeer::AnyServer)).await.unwrap();
-    until("half-open handshakes end", || (bus.handshakes() == 0).then_some(())).await;
-    // Both ends live in this process, so the bound covers the flooding client as well.
-    let grown = resident_bytes().saturating_sub(before);
-    println!("half-open: most {most} handshakes at a time, process grew by {} KiB", grown / 1024);
-    assert!(grown < 256 * 1024 * 1024, "{grown} bytes more");
-}
-
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }

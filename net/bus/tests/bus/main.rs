@@ -2,6 +2,7 @@
 // Test modules share freely, and panic where a test fails.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod board;
 mod calls;
 mod faults;
 mod hostile;

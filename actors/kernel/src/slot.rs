@@ -173,8 +173,9 @@ impl SlotMeta {
             // Nothing is left after an orderly stop. After any other end nobody decides about it any more.
             below.kill_children();
         }
-        self.parent.exited(self.child, incarnation, reason);
+        // Counted before it is told, so that who waits for the end finds the count right.
         self.shared.gauges.died();
+        self.parent.exited(self.child, incarnation, reason);
         true
     }
 

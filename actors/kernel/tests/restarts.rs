@@ -143,7 +143,7 @@ fn io_of_dead_incarnations_is_aborted_and_never_delivered() {
     let actor = kernel.root().add(probe_with("a", options)).unwrap();
     run(&kernel, async {
         for _ in 0..20 {
-            actor.send(Ask::Task(LONG)).unwrap();
+            actor.send(Ask::Task(10 * LONG)).unwrap();
         }
         let asker = actor.clone();
         tokio::spawn(
@@ -184,7 +184,7 @@ fn a_stuck_actor_is_replaced_and_its_neighbours_move() {
         for actor in &neighbours {
             actor.ask(Ask::Count, LONG).await.unwrap();
         }
-        stuck.send(Ask::Task(LONG)).unwrap();
+        stuck.send(Ask::Task(10 * LONG)).unwrap();
         until("its task runs", || kernel.report().io_tasks == 1).await;
         let asker = stuck.clone();
         let held = tokio::spawn(async move {

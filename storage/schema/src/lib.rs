@@ -12,6 +12,7 @@
 //! # Deliberate absences
 //! No admission (plugins look at other objects), no allocation (addresses, ports), no CEL, no webhooks.
 
+pub mod apply;
 pub mod field;
 pub mod int_or_string;
 pub mod json;

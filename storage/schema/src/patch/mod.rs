@@ -11,3 +11,4 @@ pub use error::PatchError;
 pub use json_patch::apply_json_patch;
 pub use merge::{apply_merge_patch, decode_merge_patch};
 pub use strategic::apply_strategic_patch;
+pub(crate) use strategic::go_value;

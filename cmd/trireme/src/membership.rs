@@ -187,7 +187,8 @@ impl Membership {
         let applicant = Applicant {
             name: profile.name.clone(),
             role: profile.role,
-            address: profile.listen,
+            // Which port 0 becomes is known only once the bus listens; the machine tells it then.
+            address: profile.listen.filter(|address| address.port() != 0),
             alt_names: profile.alt_names(),
         };
         let joined = join(server, token, &applicant, &key).await?;

@@ -16,6 +16,8 @@ use super::{Book, OFFER_RETRY, PERSIST_RETRY, SIGNATURES_LIMIT};
 #[derive(Debug)]
 pub struct ClusterCore {
     me: IdentityName,
+    /// Where this machine's bus listens, once that is known.
+    listening: Option<Option<SocketAddr>>,
     issuer: Issuer,
     book: Book,
     signing: OpTable<Signing>,
@@ -61,6 +63,7 @@ impl ClusterCore {
     pub fn new(me: IdentityName, cluster: ClusterId, book: Book) -> Self {
         Self {
             me,
+            listening: None,
             issuer: Issuer::new(cluster),
             book,
             signing: OpTable::new(SIGNATURES_LIMIT),
@@ -176,9 +179,10 @@ impl ClusterCore {
     }
 
     /// Takes in another machine's copy and closes what it shows to be withdrawn.
-    fn take_in(&mut self, from: &Book, out: &mut Vec<ClusterEffect>) -> Result<bool, String> {
+    fn take_in(&mut self, from: &Book, out: &mut Vec<ClusterEffect>) -> Result<(), String> {
         let before: BTreeSet<IdentityName> = self.book.members().map(|(name, _)| name.clone()).collect();
-        let changed = self.book.merge(from).map_err(|error| error.to_string())?;
+        let mut changed = self.book.merge(from).map_err(|error| error.to_string())?;
+        changed |= self.correct_own_entry();
         for name in before.iter().filter(|name| self.book.member(name).is_none()) {
             self.peers.remove(name);
             out.push(ClusterEffect::Close(name.clone()));
@@ -186,7 +190,20 @@ impl ClusterCore {
         if changed {
             self.changed(None, out);
         }
-        Ok(changed)
+        Ok(())
+    }
+
+    /// A machine knows best where it listens: an entry that says otherwise (written when it joined, by a server whose
+    /// clock is ahead) is raised over. A machine that was withdrawn stays so.
+    fn correct_own_entry(&mut self) -> bool {
+        let Some(listening) = self.listening else { return false };
+        let Some(member) = self.book.member(&self.me) else { return false };
+        let admitted = member.admitted;
+        let wrong = member.address != listening;
+        if wrong {
+            self.book.admit(&self.me.clone(), listening, admitted);
+        }
+        wrong
     }
 
     /// After every change of the book: what must be told, written and spread.
@@ -293,6 +310,7 @@ impl Core for ClusterCore {
             ClusterInput::RevokeMachine { ticket, name, at } => self.revoke_machine(ticket, &name, at, out),
             ClusterInput::Listening { address, at } => {
                 let before = self.book.clone();
+                self.listening = Some(address);
                 self.book.admit(&self.me.clone(), address, at);
                 match before == self.book {
                     // The first input: what is on disk already counts from now on.
@@ -305,7 +323,7 @@ impl Core for ClusterCore {
             }
             ClusterInput::Offered { ticket, book } => {
                 let answer = match self.take_in(&book, out) {
-                    Ok(_) => ClusterAnswer::Book(Box::new(self.book.clone())),
+                    Ok(()) => ClusterAnswer::Book(Box::new(self.book.clone())),
                     Err(reason) => ClusterAnswer::refused(reason),
                 };
                 out.push(ClusterEffect::Answer { ticket, answer });

@@ -314,3 +314,17 @@ fn a_failed_disk_is_told_to_the_caller() {
     world.settle();
     assert_eq!(world.machines[0].disk, *world.machines[0].core.book(), "it is written again by itself");
 }
+
+#[test]
+fn a_machine_corrects_what_others_wrote_about_its_address() {
+    let mut world = World::new(4);
+    // A server whose clock is an hour ahead wrote down where s1 was to listen.
+    let mut ahead = Book::default();
+    ahead.admit(&server(1), Some(address(99)), at(3_600));
+    let ticket = world.ticket();
+    world.feed(0, ClusterInput::Offered { ticket, book: Box::new(ahead) });
+    world.settle();
+    for machine in &world.machines {
+        assert_eq!(machine.disk.member(&server(1)).unwrap().address, Some(address(1)));
+    }
+}

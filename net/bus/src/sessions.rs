@@ -20,7 +20,8 @@ pub(crate) struct Sessions {
 /// What became of a new session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
-    Added,
+    /// It is in the table.
+    Listed,
     /// The identity has too many.
     TooMany,
     /// It had ended before.
@@ -65,7 +66,7 @@ impl Sessions {
         all.insert(session.id, Arc::clone(session));
         peer.ids.push(session.id);
         peer.choose(all, &self.me);
-        Added::Added
+        Added::Listed
     }
 
     /// Forgets an ended session.

@@ -3,7 +3,7 @@
 //! The default run is short. The long one:
 //! `TRIREME_FUZZ_RUNS=5000000 cargo test --release -p trireme-bus --test fuzz_frames -- --ignored`; a failure prints
 //! its seed, and `TRIREME_FUZZ_SEED` starts there.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::print_stdout)]
 
 use bytes::{Bytes, BytesMut};
 use trireme_bus::frame::{
@@ -69,7 +69,7 @@ fn one(seed: u64) -> (u64, u64) {
         return (got.len() as u64, 0);
     }
     let bytes = mutate(&mut rng, bytes);
-    let whole = decode(&[bytes.clone()]);
+    let whole = decode(std::slice::from_ref(&bytes));
     let parts = decode(&cut(&mut rng, &bytes));
     assert_eq!(whole, parts, "the outcome depends on where the bytes were cut");
     for frame in &whole.0 {

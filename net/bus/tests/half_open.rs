@@ -1,6 +1,12 @@
 //! Ten thousand half-open connections. A process of its own: it measures what the server's memory grows by, while
 //! the flood comes from a child process.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation
+)]
 
 #[path = "bus/kit.rs"]
 mod kit;

@@ -132,7 +132,7 @@ pub(super) async fn welcome(
     };
     let session = Session::start(engine, connection, peer, facts, dialed, greeted);
     match engine.sessions.add(&session, engine.config.guest_sessions_limit) {
-        Added::Added => {}
+        Added::Listed => {}
         Added::TooMany => {
             engine.refuse(Refusal::SessionsFull, &*session.peer, &"closed the newest");
             session.close(close_code::TOO_MANY, "too many sessions of this identity");

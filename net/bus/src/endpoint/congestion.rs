@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Delay by queues that is put up with, beside half of the unloaded round trip.
-const QUEUE_DELAY: Duration = Duration::from_micros(400);
+const QUEUE_DELAY: Duration = Duration::from_micros(100);
 /// Datagrams that may be in flight however slow the path seems.
 const FLOOR_DATAGRAMS: u64 = 8;
 /// Where the cap starts, in datagrams.
@@ -49,8 +49,8 @@ impl Capped {
                 self.cap = (self.cap - self.cap / 8).max(FLOOR_DATAGRAMS * self.mtu);
             }
         } else if !limited && self.cap < self.inner.window().saturating_mul(2) {
-            // At most doubled per round trip, as in slow start.
-            self.cap = (self.cap + acked / 2).min(CAP_LIMIT_BYTES);
+            // An eighth per round trip: as fast up as down.
+            self.cap = (self.cap + acked / 8).min(CAP_LIMIT_BYTES);
         }
     }
 }
@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(capped.cap, FLOOR_DATAGRAMS * 1200);
         assert_eq!(capped.window(), FLOOR_DATAGRAMS * 1200);
         capped.follow(at(9_000), 1200, false, Duration::from_micros(200), unloaded);
-        assert_eq!(capped.cap, FLOOR_DATAGRAMS * 1200 + 600);
+        assert_eq!(capped.cap, FLOOR_DATAGRAMS * 1200 + 150);
         capped.follow(at(9_001), 1200, true, Duration::from_micros(200), unloaded);
-        assert_eq!(capped.cap, FLOOR_DATAGRAMS * 1200 + 600, "an idle application proves nothing");
+        assert_eq!(capped.cap, FLOOR_DATAGRAMS * 1200 + 150, "an idle application proves nothing");
     }
 }

@@ -6,6 +6,7 @@ mod board;
 mod calls;
 mod faults;
 mod hostile;
+mod joins;
 mod kit;
 mod links;
 mod raw;

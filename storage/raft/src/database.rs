@@ -181,11 +181,7 @@ fn create_log(disk: Arc<dyn Disk>, dir: &Path, kind: LogKind) -> Result<Arc<dyn 
 /// Opens the applied state; one that cannot be used is wiped, since it is rebuilt from the snapshot and the log.
 fn open_state(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Arc<dyn StateDb>, OpenError> {
     let dir = dir.join("state");
-    let opened = SledState::open(disk.clone(), &dir).and_then(|state| {
-        state.load(&mut |_, _| {})?;
-        Ok(state)
-    });
-    match opened {
+    match SledState::open(disk.clone(), &dir) {
         Ok(state) => Ok(Arc::new(state)),
         Err(error) => {
             tracing::warn!(%error, "wiping the applied state");

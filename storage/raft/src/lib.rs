@@ -9,6 +9,7 @@ pub mod log_db;
 mod sentinel;
 mod sled_file;
 pub mod state_db;
+pub mod store;
 
 pub use database::{Database, OpenError};
 pub use identity::{ClusterId, DatabaseId, FORMAT_VERSION, Identity, IdentityError, LogKind, MemberId};

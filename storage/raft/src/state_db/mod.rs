@@ -40,8 +40,9 @@ pub struct StateBatch {
 pub trait StateDb: Send + Sync + 'static {
     /// The last applied mark, synced or not. `None` for an empty state.
     fn applied(&self) -> Option<Applied>;
-    /// One atomic batch with its applied mark. Durable after the next [`StateDb::sync`].
-    fn write(&self, batch: &StateBatch, applied: &Applied) -> Result<(), StateError>;
+    /// One atomic batch with its applied mark. Durable after the next [`StateDb::sync`]. Without a mark it is a part
+    /// of a rebuild: until the last part sets one, the state counts as empty.
+    fn write(&self, batch: &StateBatch, applied: Option<&Applied>) -> Result<(), StateError>;
     /// Makes everything written durable; returns how far that is.
     fn sync(&self) -> Result<Option<u64>, StateError>;
     /// Hands every record to `visit`, in no particular order, each checked against its checksum.

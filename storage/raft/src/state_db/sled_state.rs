@@ -80,7 +80,7 @@ impl StateDb for SledState {
         self.applied.lock().clone()
     }
 
-    fn write(&self, changes: &StateBatch, applied: &Applied) -> Result<(), StateError> {
+    fn write(&self, changes: &StateBatch, applied: Option<&Applied>) -> Result<(), StateError> {
         let mut bytes = 0;
         for (key, value) in &changes.puts {
             check(key.len(), KEY_LIMIT_BYTES)?;
@@ -97,10 +97,14 @@ impl StateDb for SledState {
         for (key, value) in &changes.puts {
             self.put(&mut batch, key, value)?;
         }
-        batch.insert(APPLIED, framed(APPLIED, &[&applied.index.to_le_bytes(), &applied.context]));
+        if let Some(applied) = applied {
+            batch.insert(APPLIED, framed(APPLIED, &[&applied.index.to_le_bytes(), &applied.context]));
+        }
         let mut mark = self.applied.lock();
         self.sled.db.apply_batch(batch).map_err(|e| self.failed(e))?;
-        *mark = Some(applied.clone());
+        if let Some(applied) = applied {
+            *mark = Some(applied.clone());
+        }
         Ok(())
     }
 
@@ -204,7 +208,7 @@ mod tests {
         let state = open(dir.path());
         assert_eq!(state.applied(), None);
         let puts = vec![put("a", 10), put("a\0\0", 200_000), put("", 0), put("big", 1_500_000)];
-        state.write(&StateBatch { puts: puts.clone(), deletes: vec![] }, &applied(5)).unwrap();
+        state.write(&StateBatch { puts: puts.clone(), deletes: vec![] }, Some(&applied(5))).unwrap();
         assert_eq!(state.sync().unwrap(), Some(5));
         drop(state);
         let state = open(dir.path());
@@ -212,7 +216,7 @@ mod tests {
         assert_eq!(all(&state), puts.into_iter().collect());
 
         let shrunk = StateBatch { puts: vec![put("big", 1)], deletes: vec!["a".into(), "none".into()] };
-        state.write(&shrunk, &applied(6)).unwrap();
+        state.write(&shrunk, Some(&applied(6))).unwrap();
         let expected: BTreeMap<_, _> = [put("a\0\0", 200_000), put("", 0), put("big", 1)].into();
         assert_eq!(all(&state), expected);
         state.clear().unwrap();
@@ -225,7 +229,7 @@ mod tests {
     fn damage_is_found_and_wiping_starts_over() {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
-        state.write(&StateBatch { puts: vec![put("a", 100)], deletes: vec![] }, &applied(1)).unwrap();
+        state.write(&StateBatch { puts: vec![put("a", 100)], deletes: vec![] }, Some(&applied(1))).unwrap();
         let key = chunk_key(b"a", 0);
         let mut value = state.sled.db.get(&key).unwrap().unwrap().to_vec();
         value[50] ^= 1;
@@ -243,8 +247,8 @@ mod tests {
         let state = SledState::open(Arc::new(disk.clone()), dir.path()).unwrap();
         disk.faults().limit_room(Some(1000));
         let batch = StateBatch { puts: vec![put("a", 100)], deletes: vec![] };
-        assert!(matches!(state.write(&batch, &applied(1)), Err(StateError::NoSpace { .. })));
+        assert!(matches!(state.write(&batch, Some(&applied(1))), Err(StateError::NoSpace { .. })));
         disk.faults().limit_room(None);
-        state.write(&batch, &applied(1)).unwrap();
+        state.write(&batch, Some(&applied(1))).unwrap();
     }
 }

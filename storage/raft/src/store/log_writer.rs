@@ -1,0 +1,157 @@
+//! The thread that writes the Raft log: takes what has queued up, appends it in one go, syncs once, and only then
+//! says so.
+
+use std::io;
+use std::sync::Arc;
+
+use openraft::storage::IOFlushed;
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec;
+use super::tail::Tail;
+use super::types::{Entry, TypeConfig};
+use crate::disk::{DiskLock, Reserve};
+use crate::log_db::{LogDb, LogEntry, LogError};
+
+/// Jobs that may wait for the writer; more is backpressure on the Raft core.
+const QUEUE_JOBS: usize = 1024;
+/// Payload that goes into one sync at most, in bytes: bounds the wait of the first job.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Keeps the data directory for whoever still writes to it.
+pub(super) type DirLock = Arc<Box<dyn DiskLock>>;
+
+/// Something to be written. Jobs are carried out in order.
+pub(super) enum Job {
+    /// Entries that continue the log; answered when durable.
+    Append(Vec<Entry>, IOFlushed<TypeConfig>),
+    /// The vote; answered when durable.
+    Vote(Vec<u8>, oneshot::Sender<Result<(), LogError>>),
+    /// The committed mark: becomes durable with whatever comes next.
+    Committed(Vec<u8>),
+    /// Entries from this index go; answered when durable.
+    Truncate(u64, oneshot::Sender<Result<(), LogError>>),
+    /// Entries up to this index go.
+    Purge(u64, Vec<u8>, oneshot::Sender<Result<(), LogError>>),
+}
+
+/// Starts the thread. It ends when all senders are gone.
+pub(super) fn start(
+    db: Arc<dyn LogDb>,
+    tail: Arc<RwLock<Tail>>,
+    reserve: Option<Arc<Reserve>>,
+    lock: Option<DirLock>,
+) -> io::Result<mpsc::Sender<Job>> {
+    let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+    let writer = Writer { db, tail, reserve, waiting: Vec::new(), bytes: 0, _lock: lock };
+    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
+    Ok(jobs)
+}
+
+struct Writer {
+    db: Arc<dyn LogDb>,
+    tail: Arc<RwLock<Tail>>,
+    reserve: Option<Arc<Reserve>>,
+    /// Appended, not synced.
+    waiting: Vec<IOFlushed<TypeConfig>>,
+    bytes: usize,
+    /// Released when the last write is done, not before.
+    _lock: Option<DirLock>,
+}
+
+impl Writer {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            self.carry_out(job);
+            while self.bytes < BATCH_BYTES {
+                match queue.try_recv() {
+                    Ok(job) => self.carry_out(job),
+                    Err(_) => break,
+                }
+            }
+            self.settle();
+        }
+    }
+
+    fn carry_out(&mut self, job: Job) {
+        match job {
+            Job::Append(entries, done) => match self.append(&entries) {
+                Ok(()) => self.waiting.push(done),
+                Err(error) => done.io_completed(Err(to_io(error))),
+            },
+            Job::Vote(vote, answer) => {
+                let saved = self.with_room(|db| db.save_vote(&vote));
+                self.answer(answer, saved);
+            }
+            Job::Truncate(from, answer) => {
+                let truncated = self.with_room(|db| db.truncate_from(from));
+                self.answer(answer, truncated);
+            }
+            Job::Purge(upto, mark, answer) => {
+                let purged = self.with_room(|db| db.purge(upto, &mark));
+                self.answer(answer, purged);
+            }
+            Job::Committed(mark) => {
+                // Only speeds up the next start; a closed log reports itself with the next append.
+                if let Err(error) = self.db.save_committed(&mark) {
+                    tracing::debug!(%error, "the committed mark was not saved");
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
+        let encoded: Vec<LogEntry> = entries
+            .iter()
+            .map(|entry| LogEntry { index: entry.log_id.index, payload: codec::encode(entry).into() })
+            .collect();
+        self.with_room(|db| db.append(&encoded))?;
+        self.bytes += encoded.iter().map(|e| e.payload.len()).sum::<usize>();
+        Ok(())
+    }
+
+    /// On a full disk the reserve is given up and the work tried once more.
+    fn with_room(&self, work: impl Fn(&dyn LogDb) -> Result<(), LogError>) -> Result<(), LogError> {
+        match (work(self.db.as_ref()), &self.reserve) {
+            (Err(LogError::NoSpace { path }), Some(reserve)) => match reserve.release() {
+                Ok(true) => work(self.db.as_ref()),
+                Ok(false) => Err(LogError::NoSpace { path }),
+                Err(source) => Err(LogError::io("giving up the reserve", &path, source)),
+            },
+            (result, _) => result,
+        }
+    }
+
+    /// One sync for everything appended, then the answers.
+    fn settle(&mut self) {
+        self.bytes = 0;
+        let synced = self.db.sync();
+        match &synced {
+            Ok(Some(last)) => self.tail.write().trim(*last),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the raft log cannot be synced"),
+        }
+        for done in self.waiting.drain(..) {
+            done.io_completed(match &synced {
+                Ok(_) => Ok(()),
+                Err(error) => Err(io::Error::other(error.to_string())),
+            });
+        }
+    }
+
+    fn answer(&self, to: oneshot::Sender<Result<(), LogError>>, result: Result<(), LogError>) {
+        if to.send(result).is_err() {
+            tracing::debug!("nobody waits for the log any more");
+        }
+    }
+}
+
+pub(super) fn to_io(error: LogError) -> io::Error {
+    let kind = match &error {
+        LogError::NoSpace { .. } => io::ErrorKind::StorageFull,
+        LogError::Corrupt { .. } => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

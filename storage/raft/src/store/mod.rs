@@ -1,0 +1,113 @@
+//! [`Store`]: the replicated store of one member, in front of openraft.
+//!
+//! Reading order: `member.rs` (what a caller gets), `log_store.rs` and `log_writer.rs` (the log: group commit on
+//! a thread of its own), `machine.rs` and `persister.rs` (the state), `network.rs` and `service.rs` (both sides of
+//! the wire), `transport.rs` (what a bus must provide).
+//!
+//! Laws: a proposal is answered only when it was applied; whatever may have been done is never reported as not
+//! done; a member never acts on messages from or for a database that the membership does not know.
+
+mod codec;
+mod error;
+mod log_store;
+mod log_writer;
+mod machine;
+mod member;
+mod network;
+mod persister;
+mod read_index;
+mod service;
+mod shared;
+mod snapshot_file;
+mod status;
+mod tail;
+pub mod transport;
+mod types;
+mod wire;
+
+#[cfg(test)]
+mod suite_test;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
+
+use crate::identity::MemberId;
+
+pub use error::{StoreError, StoreRetry};
+pub use member::RaftStore;
+pub use shared::WatchCursor;
+pub use status::{Leadership, MemberStatus, Role, Status};
+pub use types::Peer;
+pub use wire::{Committed, MembershipChange};
+
+/// Settings of one member. All members of a cluster should have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Milliseconds between two heartbeats.
+    pub heartbeat_ms: u64,
+    /// Bounds of the randomized election timeout, in milliseconds.
+    pub election_ms: (u64, u64),
+    /// Entries after which a snapshot is taken and the log before it can be purged.
+    pub snapshot_entries: u64,
+    /// Entries kept in the log behind a snapshot, for followers that are a little late.
+    pub kept_entries: u64,
+    /// Milliseconds for one part of a snapshot to be sent and stored.
+    pub snapshot_part_ms: u64,
+    /// Serve linearizable reads from the leader's lease while it is valid. Needs clocks whose rates agree.
+    pub lease_reads: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 50,
+            election_ms: (150, 300),
+            snapshot_entries: 50_000,
+            kept_entries: 10_000,
+            snapshot_part_ms: 10_000,
+            lease_reads: false,
+        }
+    }
+}
+
+/// The replicated store as one member offers it. What a follower cannot do itself it forwards to the leader.
+pub trait Store {
+    /// Makes this member, which must be new, the only voter of a new cluster.
+    fn bootstrap(&self, address: &str) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Puts a proposal through the log and answers with what came of it at apply. A proposal with a request id is
+    /// repeated inside until the time is up; one without is never sent twice when its outcome is unknown.
+    fn propose(&self, proposal: Proposal, timeout: Duration) -> BoxFuture<'_, Result<Committed, StoreError>>;
+    /// Waits until this member's state includes every proposal that was answered before the call; reads after it
+    /// are linearizable. Concurrent calls share a round to the quorum.
+    fn read_index(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Waits until this member applied the entry at `index` (as in [`Committed::index`]).
+    fn wait_applied(&self, index: u64) -> BoxFuture<'_, ()>;
+    /// Reads the state of this member as it is now. Apply waits meanwhile: keep `work` short.
+    fn read<T>(&self, work: impl FnOnce(&State) -> T) -> T
+    where
+        Self: Sized;
+    /// Opens a watch over what this member applies.
+    ///
+    /// # Errors
+    /// `Compacted` or `Future` when the state cannot continue from there.
+    fn watch(&self, request: WatchRequest) -> Result<WatchCursor, WatchError>;
+    /// Changes the membership and waits until the change is committed.
+    fn change_membership(
+        &self,
+        change: MembershipChange,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Asks the leader to hand over to a voter. The answer says that it was asked; see [`Store::leadership`].
+    fn transfer_leader(&self, to: MemberId, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Who leads, and every change of it.
+    fn leadership(&self) -> watch::Receiver<Leadership>;
+    /// Numbers for operators.
+    fn status(&self) -> Status;
+    /// Starts taking a snapshot now.
+    fn take_snapshot(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Stops Raft on this member. What was acknowledged is durable with or without this.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}

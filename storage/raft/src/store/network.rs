@@ -1,0 +1,320 @@
+//! openraft's network over a [`RaftTransport`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, stream};
+use openraft::OptionalSend;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::type_config::alias::SnapshotOf;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::codec;
+use super::error::StoreError;
+use super::snapshot_file::SnapshotFile;
+use super::transport::{Duplex, Lane, RaftTransport, Target, TransportError};
+use super::types::{Peer, TypeConfig, Vote};
+use super::wire::{Answer, Ask, Envelope, Reply};
+use crate::identity::{ClusterId, DatabaseId, MemberId};
+
+/// Append requests that may be under way to one member.
+const PIPELINE_REQUESTS: usize = 8;
+/// Part of a snapshot in one message, in bytes.
+const PART_BYTES: usize = 1024 * 1024;
+
+/// Makes clients for the members openraft talks to.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) transport: Arc<dyn RaftTransport>,
+    pub(super) cluster: ClusterId,
+    pub(super) me: (MemberId, DatabaseId),
+}
+
+impl Network {
+    /// Sends one message to a member and waits for its answer.
+    pub(super) async fn ask(
+        &self,
+        member: MemberId,
+        peer: &Peer,
+        lane: Lane,
+        ask: Ask,
+        timeout: Duration,
+    ) -> Result<Reply, TransportError> {
+        let body = self.envelope(member, peer, ask);
+        let target = Target { member, address: peer.address.clone() };
+        let answer = self.transport.request(&target, lane, body, timeout).await?;
+        codec::decode(&answer).map_err(|e| TransportError::NoAnswer { member, why: e.to_string() })
+    }
+
+    fn envelope(&self, member: MemberId, peer: &Peer, ask: Ask) -> Bytes {
+        let envelope = Envelope { cluster: self.cluster, from: self.me, to: (member, peer.database), ask };
+        codec::encode(&envelope).into()
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: MemberId, node: &Peer) -> Client {
+        Client { network: self.clone(), member: target, peer: node.clone(), lane: Lane::Append }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: MemberId, node: &Peer) -> Client {
+        Client { network: self.clone(), member: target, peer: node.clone(), lane: Lane::Heartbeat }
+    }
+}
+
+/// The way to one member.
+pub(super) struct Client {
+    network: Network,
+    member: MemberId,
+    peer: Peer,
+    /// Where append requests travel.
+    lane: Lane,
+}
+
+type Failure = RPCError<TypeConfig>;
+
+impl Client {
+    async fn call(&self, lane: Lane, ask: Ask, timeout: Duration) -> Result<Answer, Failure> {
+        let reply = self.network.ask(self.member, &self.peer, lane, ask, timeout).await;
+        reply.map_err(Unreachable::from_string)?.map_err(|e| self.refused(&e))
+    }
+
+    fn refused(&self, error: &StoreError) -> Failure {
+        if matches!(error, StoreError::OtherDatabase { .. } | StoreError::OtherCluster { .. }) {
+            tracing::error!(member = self.member, %error, "a member is refused");
+        }
+        Unreachable::from_string(error).into()
+    }
+
+    fn odd(&self) -> Failure {
+        NetworkError::from_string(format!("member {} gave an answer to another question", self.member)).into()
+    }
+
+    async fn open_stream(&self) -> Result<Duplex, Failure> {
+        let target = Target { member: self.member, address: self.peer.address.clone() };
+        let opened = self.network.transport.open(&target, self.lane).await;
+        let duplex = opened.map_err(Unreachable::from_string)?;
+        let hello = self.network.envelope(self.member, &self.peer, Ask::Stream);
+        duplex.send.send(hello).await.map_err(|_| Unreachable::from_string("the stream ended at once"))?;
+        Ok(duplex)
+    }
+
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotFile>,
+        timeout: Duration,
+    ) -> Result<SnapshotResponse<TypeConfig>, Failure> {
+        let (meta, file) = (snapshot.meta, snapshot.snapshot);
+        let begin = Ask::SnapshotBegin { meta: meta.clone(), size_bytes: file.size_bytes() };
+        let Answer::SnapshotAt { mut offset } = self.call(Lane::Snapshot, begin, timeout).await? else {
+            return Err(self.odd());
+        };
+        while offset < file.size_bytes() {
+            let source = file.clone();
+            let read = tokio::task::spawn_blocking(move || source.read_part(offset, PART_BYTES)).await;
+            let data = read.map_err(|e| NetworkError::new(&e))?.map_err(|e| NetworkError::new(&e))?;
+            let part = Ask::SnapshotPart { offset, data };
+            let Answer::SnapshotAt { offset: next } = self.call(Lane::Snapshot, part, timeout).await? else {
+                return Err(self.odd());
+            };
+            offset = next;
+        }
+        let end = Ask::SnapshotEnd { vote, meta };
+        match self.call(Lane::Snapshot, end, timeout).await? {
+            Answer::Installed(response) => Ok(response),
+            _ => Err(self.odd()),
+        }
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Client {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Failure> {
+        match self.call(self.lane, Ask::Append(rpc), option.soft_ttl()).await? {
+            Answer::Append(response) => Ok(response),
+            _ => Err(self.odd()),
+        }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>, Failure>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let duplex = self.open_stream().await?;
+            let (member, me) = (self.member, self.network.me.0);
+            Ok(pipeline(duplex, input, option.soft_ttl(), me, member))
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        match self.call(Lane::Heartbeat, Ask::Vote(rpc), option.soft_ttl()).await? {
+            Answer::Vote(response) => Ok(response),
+            _ => Err(self.odd()),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.soft_ttl()).await? {
+            Answer::Vote(response) => Ok(response),
+            _ => Err(self.odd()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, SnapshotFile>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            sent = self.send_snapshot(vote, snapshot, option.soft_ttl()) => Ok(sent?),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Failure> {
+        match self.call(Lane::Heartbeat, Ask::Transfer(req), option.soft_ttl()).await? {
+            Answer::Transfer(response) => Ok(response),
+            _ => Err(self.odd()),
+        }
+    }
+}
+
+/// Sends requests without waiting for the answers before, and hands out the answers, which come in order.
+fn pipeline<'s, S>(
+    duplex: Duplex,
+    mut input: S,
+    timeout: Duration,
+    me: MemberId,
+    member: MemberId,
+) -> BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+{
+    let Duplex { send, receive } = duplex;
+    let flow = Arc::new(Flow::new());
+    let pumped = flow.clone();
+    let pump = AbortOnDrop(tokio::spawn(async move {
+        while let Some(request) = input.next().await {
+            let Ok(slot) = pumped.slots.acquire().await else { return };
+            slot.forget();
+            pumped.owed.fetch_add(1, Ordering::AcqRel);
+            if send.send(codec::encode(&request).into()).await.is_err() {
+                return;
+            }
+        }
+        pumped.ended.store(true, Ordering::Release);
+        pumped.wake.notify_one();
+        // The stream stays open until the answers are in: the reader aborts this task.
+        std::future::pending::<()>().await;
+    }));
+    Box::pin(stream::unfold(Some((pump, receive)), move |state| {
+        let flow = flow.clone();
+        async move {
+            let (pump, mut receive) = state?;
+            let answer = next_answer(&flow, &mut receive, timeout, me, member).await?;
+            let goes_on = matches!(answer, Ok(Ok(_)));
+            Some((answer, goes_on.then_some((pump, receive))))
+        }
+    }))
+}
+
+/// What both halves of a pipeline know.
+struct Flow {
+    slots: Semaphore,
+    /// Requests without an answer.
+    owed: AtomicUsize,
+    /// No more requests will come.
+    ended: AtomicBool,
+    wake: Notify,
+}
+
+impl Flow {
+    fn new() -> Self {
+        Self {
+            slots: Semaphore::new(PIPELINE_REQUESTS),
+            owed: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
+    }
+}
+
+/// Waits for the next answer; `None` when everything was answered and nothing more was asked.
+async fn next_answer(
+    flow: &Flow,
+    receive: &mut mpsc::Receiver<Bytes>,
+    timeout: Duration,
+    me: MemberId,
+    member: MemberId,
+) -> Option<Result<StreamAppendResult<TypeConfig>, Failure>> {
+    loop {
+        if flow.ended.load(Ordering::Acquire) && flow.owed.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let received = tokio::select! {
+            received = tokio::time::timeout(timeout, receive.recv()) => received,
+            () = flow.wake.notified() => continue,
+        };
+        return Some(match received {
+            // Nothing is owed: the stream is idle, not dead.
+            Err(_) if flow.owed.load(Ordering::Acquire) == 0 => continue,
+            Err(_) => {
+                Err(Timeout { action: RPCTypes::AppendEntries, id: me, target: member, timeout }.into())
+            }
+            Ok(None) => Err(Unreachable::from_string("the replication stream ended").into()),
+            Ok(Some(answer)) => match codec::decode::<StreamAppendResult<TypeConfig>>(&answer) {
+                Ok(result) => {
+                    flow.owed.fetch_sub(1, Ordering::AcqRel);
+                    flow.slots.add_permits(1);
+                    Ok(result)
+                }
+                Err(e) => Err(NetworkError::from_string(e).into()),
+            },
+        });
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,225 @@
+//! [`Persister`]: writes what was applied to the [`StateDb`], off the path of acknowledgements.
+//!
+//! Apply adds to one pending delta; a thread takes it, writes it as one batch and syncs at most every
+//! [`SYNC_INTERVAL`]. When writing fails (a full disk, say) the stored state is stale but consistent; the thread
+//! writes it anew from the live state later. The log and the snapshot are the truth until then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+use trireme_mvcc::{Delta, Snapshot, State};
+
+use super::shared::Shared;
+use crate::state_db::{Applied, StateBatch, StateDb, StateError};
+
+/// Time between two syncs of the stored state.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// Time after a failed write before everything is written anew.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// A pending delta of this many bytes is written at once.
+const WRITE_BYTES: u64 = 4 * 1024 * 1024;
+/// Apply waits while this many bytes are pending.
+const PENDING_BYTES: u64 = 64 * 1024 * 1024;
+/// Records of a rebuild in one batch, in bytes.
+const REBUILD_BYTES: usize = 4 * 1024 * 1024;
+
+/// The state and its way to disk. Dropping it writes and syncs what is pending.
+pub(super) struct Persister {
+    inner: Arc<Inner>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+struct Inner {
+    db: Arc<dyn StateDb>,
+    shared: Arc<Shared>,
+    pending: Mutex<Pending>,
+    wake: Condvar,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    delta: Delta,
+    applied: Option<Applied>,
+    /// The stored state is not the one that `delta` continues.
+    rebuild: bool,
+    stop: bool,
+}
+
+impl Persister {
+    pub(super) fn start(db: Arc<dyn StateDb>, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let inner = Arc::new(Inner {
+            db,
+            shared,
+            pending: Mutex::default(),
+            wake: Condvar::new(),
+            room: Notify::new(),
+        });
+        let worker = inner.clone();
+        let thread = std::thread::Builder::new().name("raft-state".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { inner, thread: Some(thread) })
+    }
+
+    /// Waits until there is room for more changes.
+    pub(super) async fn wait_room(&self) {
+        loop {
+            let room = self.inner.room.notified();
+            if self.inner.pending.lock().delta.size_bytes() < PENDING_BYTES {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Changes the state; `work` returns the context of the new applied mark, or an error that leaves the mark.
+    pub(super) fn apply<T, E>(
+        &self,
+        work: impl FnOnce(&mut State, &mut Delta) -> Result<(Bytes, T), E>,
+    ) -> Result<T, E> {
+        let mut pending = self.inner.pending.lock();
+        let Pending { delta, .. } = &mut *pending;
+        let (context, result, index) = self.inner.shared.change(|state| {
+            let (context, result) = work(state, delta)?;
+            Ok((context, result, state.applied_index()))
+        })?;
+        pending.applied = Some(Applied { index, context });
+        if pending.delta.size_bytes() >= WRITE_BYTES {
+            self.inner.wake.notify_one();
+        }
+        Ok(result)
+    }
+
+    /// Replaces the state; the stored one is written anew.
+    pub(super) fn replace(&self, state: State, context: Bytes) {
+        let mut pending = self.inner.pending.lock();
+        let index = state.applied_index();
+        self.inner.shared.change(|now| *now = state);
+        *pending = Pending {
+            delta: Delta::new(),
+            applied: Some(Applied { index, context }),
+            rebuild: true,
+            stop: pending.stop,
+        };
+        self.inner.wake.notify_one();
+        self.inner.room.notify_waiters();
+    }
+}
+
+impl Drop for Persister {
+    fn drop(&mut self) {
+        self.inner.pending.lock().stop = true;
+        self.inner.wake.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the applied state panicked");
+        }
+    }
+}
+
+/// What the thread takes in one round.
+enum Work {
+    Delta(Box<Delta>, Applied),
+    Rebuild(Arc<Snapshot>, Applied),
+    Nothing,
+}
+
+impl Inner {
+    fn run(&self) {
+        let (mut synced, mut retry) = (Instant::now(), None::<Instant>);
+        loop {
+            let (work, stop) = self.take(retry);
+            let rebuilt = matches!(work, Work::Rebuild(..));
+            let mut written = self.carry_out(work);
+            if written.is_ok() && (stop || rebuilt || synced.elapsed() >= SYNC_INTERVAL) {
+                written = self.db.sync().map(|_| ());
+                synced = Instant::now();
+            }
+            match written {
+                Ok(()) if rebuilt => retry = None,
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the applied state was not written; it is written anew later");
+                    self.pending.lock().rebuild = true;
+                    retry = Some(Instant::now() + RETRY_INTERVAL);
+                }
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Waits for an interval or for much to do, and takes it.
+    fn take(&self, retry: Option<Instant>) -> (Work, bool) {
+        let mut pending = self.pending.lock();
+        if !pending.stop && !pending.rebuild && pending.delta.size_bytes() < WRITE_BYTES {
+            self.wake.wait_for(&mut pending, SYNC_INTERVAL);
+        }
+        let stop = pending.stop;
+        let waiting = retry.is_some_and(|at| Instant::now() < at) && !stop;
+        if pending.rebuild && waiting {
+            // Deltas lead nowhere until the rebuild, which takes the state as it is then.
+            pending.delta = Delta::new();
+            self.room.notify_waiters();
+            self.wake.wait_for(&mut pending, SYNC_INTERVAL);
+            return (Work::Nothing, pending.stop);
+        }
+        let Some(applied) = pending.applied.clone() else { return (Work::Nothing, stop) };
+        let delta = std::mem::take(&mut pending.delta);
+        self.room.notify_waiters();
+        if std::mem::take(&mut pending.rebuild) {
+            // Apply holds `pending` while it changes the state: mark and state belong together.
+            let snapshot = self.shared.read(State::snapshot);
+            return (Work::Rebuild(Arc::new(snapshot), applied), stop);
+        }
+        if delta.is_empty() { (Work::Nothing, stop) } else { (Work::Delta(Box::new(delta), applied), stop) }
+    }
+
+    fn carry_out(&self, work: Work) -> Result<(), StateError> {
+        match work {
+            Work::Nothing => Ok(()),
+            Work::Delta(delta, applied) => self.db.write(&batch_of(&delta), Some(&applied)),
+            Work::Rebuild(snapshot, applied) => self.rebuild(&snapshot, &applied),
+        }
+    }
+
+    fn rebuild(&self, snapshot: &Snapshot, applied: &Applied) -> Result<(), StateError> {
+        self.db.clear()?;
+        let (mut batch, mut bytes, mut failed) = (StateBatch::default(), 0, None);
+        snapshot.for_each_record(|name, value| {
+            if failed.is_some() {
+                return;
+            }
+            bytes += name.len() + value.len();
+            batch.puts.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+            if bytes >= REBUILD_BYTES {
+                failed = self.db.write(&std::mem::take(&mut batch), None).err();
+                bytes = 0;
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => self.db.write(&batch, Some(applied)),
+        }
+    }
+}
+
+fn batch_of(delta: &Delta) -> StateBatch {
+    // Later records of a name override earlier ones, and a batch must not hold a put and a delete of one name.
+    let mut last = std::collections::BTreeMap::<Bytes, Option<Bytes>>::new();
+    delta.for_each_record(|name, value| {
+        last.insert(Bytes::copy_from_slice(name), value.map(Bytes::copy_from_slice));
+    });
+    let mut batch = StateBatch::default();
+    for (name, value) in last {
+        match value {
+            Some(value) => batch.puts.push((name, value)),
+            None => batch.deletes.push(name),
+        }
+    }
+    batch
+}

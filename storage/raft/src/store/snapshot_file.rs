@@ -1,0 +1,189 @@
+//! Snapshots on disk: one file each, checked frame by frame.
+//!
+//! A file is a sequence of frames `length u32 | crc u32 | bytes` (little endian), the first with the Raft metadata,
+//! the others with the chunks of the state; an empty frame ends it. A file gets its name when it is complete and
+//! synced; older ones are removed after that.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use trireme_mvcc::{Restore, Snapshot as StateSnapshot, State};
+
+use super::codec;
+use super::types::SnapshotMeta;
+use crate::disk::{Disk, DiskFile};
+
+/// Payload of one chunk of the state in bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Largest frame accepted, in bytes.
+const FRAME_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+const HEAD_BYTES: u64 = 8;
+
+/// The directory with the snapshots of one member.
+#[derive(Clone)]
+pub(super) struct SnapshotDir {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+/// A complete snapshot. Stays readable when a newer one replaces it.
+#[derive(Clone)]
+pub(super) struct SnapshotFile {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    size_bytes: u64,
+}
+
+impl SnapshotDir {
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
+        disk.create_dir_all(dir)?;
+        Ok(Self { disk, dir: dir.to_owned() })
+    }
+
+    /// Writes a snapshot durably and makes it the current one.
+    pub(super) fn write(&self, meta: &SnapshotMeta, state: Arc<StateSnapshot>) -> io::Result<SnapshotFile> {
+        let path = self.dir.join("building.tmp");
+        if self.disk.exists(&path)? {
+            self.disk.remove(&path)?;
+        }
+        let file: Arc<dyn DiskFile> = self.disk.open(&path, true)?.into();
+        let mut at = 0;
+        write_frame(file.as_ref(), &mut at, &codec::encode(meta))?;
+        for chunk in state.chunks(CHUNK_BYTES) {
+            write_frame(file.as_ref(), &mut at, &chunk)?;
+        }
+        write_frame(file.as_ref(), &mut at, &[])?;
+        self.publish(SnapshotFile { file, path, size_bytes: at }, meta)
+    }
+
+    /// An empty file to receive a snapshot into.
+    pub(super) fn incoming(&self) -> io::Result<SnapshotFile> {
+        let path = self.dir.join("incoming.tmp");
+        if self.disk.exists(&path)? {
+            self.disk.remove(&path)?;
+        }
+        let file: Arc<dyn DiskFile> = self.disk.open(&path, true)?.into();
+        Ok(SnapshotFile { file, path, size_bytes: 0 })
+    }
+
+    /// Gives a complete file its final name, durably, and removes the older ones.
+    pub(super) fn publish(&self, snapshot: SnapshotFile, meta: &SnapshotMeta) -> io::Result<SnapshotFile> {
+        let index = meta.last_log_id.map_or(0, |id| id.index);
+        let path = self.dir.join(format!("{index:020}.snap"));
+        if snapshot.path != path {
+            snapshot.file.sync_all()?;
+            self.disk.rename(&snapshot.path, &path)?;
+            self.disk.sync_dir(&self.dir)?;
+        }
+        for old in self.complete()? {
+            if old != path {
+                self.disk.remove(&old)?;
+            }
+        }
+        Ok(SnapshotFile { path, ..snapshot })
+    }
+
+    /// The newest complete snapshot. One that is damaged is an error: it may be all there is of purged entries.
+    pub(super) fn current(&self) -> io::Result<Option<(SnapshotMeta, SnapshotFile)>> {
+        let Some(path) = self.complete()?.pop() else { return Ok(None) };
+        let file: Arc<dyn DiskFile> = self.disk.open(&path, false)?.into();
+        let size_bytes = file.size()?;
+        let snapshot = SnapshotFile { file, path, size_bytes };
+        Ok(Some((snapshot.meta()?, snapshot)))
+    }
+
+    fn complete(&self) -> io::Result<Vec<PathBuf>> {
+        let files = self.disk.list(&self.dir)?;
+        Ok(files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "snap")).collect())
+    }
+}
+
+impl SnapshotFile {
+    /// Its size.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Up to `limit` bytes from `offset`; empty at the end.
+    pub(super) fn read_part(&self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let mut part = vec![0; limit];
+        let mut filled = 0;
+        while filled < limit {
+            match self.file.read_at(&mut part[filled..], offset + filled as u64)? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        part.truncate(filled);
+        Ok(part)
+    }
+
+    /// Appends a received part.
+    pub(super) fn write_part(&mut self, part: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(part, self.size_bytes)?;
+        self.size_bytes += part.len() as u64;
+        Ok(())
+    }
+
+    /// The Raft metadata in its first frame.
+    pub(super) fn meta(&self) -> io::Result<SnapshotMeta> {
+        let (frame, _) = self.read_frame(0)?;
+        codec::decode(&frame).map_err(|e| self.damaged(&e.to_string()))
+    }
+
+    /// Checks every frame.
+    pub(super) fn verify(&self) -> io::Result<()> {
+        let (mut frame, mut at) = self.read_frame(0)?;
+        while !frame.is_empty() {
+            (frame, at) = self.read_frame(at)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and checks everything.
+    pub(super) fn restore(&self) -> io::Result<State> {
+        let (_, mut at) = self.read_frame(0)?;
+        let mut restore = Restore::new();
+        loop {
+            let (frame, next) = self.read_frame(at)?;
+            if frame.is_empty() {
+                break;
+            }
+            restore.chunk(&frame).map_err(|e| self.damaged(&e.to_string()))?;
+            at = next;
+        }
+        restore.finish().map_err(|e| self.damaged(&e.to_string()))
+    }
+
+    fn read_frame(&self, at: u64) -> io::Result<(Vec<u8>, u64)> {
+        let head = self.read_part(at, 8)?;
+        let (len, crc) = head.split_at_checked(4).ok_or_else(|| self.damaged("it ends early"))?;
+        let len = u32::from_le_bytes(len.try_into().map_err(|_| self.damaged("it ends early"))?) as usize;
+        let crc = u32::from_le_bytes(crc.try_into().map_err(|_| self.damaged("it ends early"))?);
+        if len > FRAME_LIMIT_BYTES {
+            return Err(self.damaged("a frame is over its limit"));
+        }
+        let frame = self.read_part(at + HEAD_BYTES, len)?;
+        if frame.len() != len || crc32c::crc32c(&frame) != crc {
+            return Err(self.damaged("a checksum does not match"));
+        }
+        Ok((frame, at + HEAD_BYTES + len as u64))
+    }
+
+    fn damaged(&self, what: &str) -> io::Error {
+        let message = format!("snapshot {} is damaged: {what}; take one from a peer", self.path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    }
+}
+
+fn write_frame(file: &dyn DiskFile, at: &mut u64, bytes: &[u8]) -> io::Result<()> {
+    let len = u32::try_from(bytes.len()).expect("chunks are limited");
+    let mut frame = Vec::with_capacity(bytes.len() + 8);
+    frame.extend_from_slice(&len.to_le_bytes());
+    frame.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    frame.extend_from_slice(bytes);
+    file.write_all_at(&frame, *at)?;
+    *at += frame.len() as u64;
+    Ok(())
+}

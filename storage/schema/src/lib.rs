@@ -13,6 +13,7 @@
 //! No admission (plugins look at other objects), no allocation (addresses, ports), no CEL, no webhooks.
 
 pub mod apply;
+pub mod defaults;
 pub mod field;
 pub mod int_or_string;
 pub mod json;

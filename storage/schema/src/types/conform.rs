@@ -187,6 +187,10 @@ impl Walk {
                 failed = Some(error);
                 return true;
             }
+            if field.required && matches!(field.node, Node::List(_) | Node::Map(_)) && crate::view::is_empty(inner) {
+                // Stored objects do not tell an empty list from an absent one.
+                *inner = Value::Null;
+            }
             keeps(field, inner)
         });
         if let Some(error) = failed {

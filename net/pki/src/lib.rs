@@ -44,6 +44,7 @@ mod cluster_id;
 mod credentials;
 #[cfg(test)]
 mod hostile_bytes_test;
+mod https_profile;
 mod identity;
 mod identity_name;
 mod issuer;
@@ -75,6 +76,11 @@ pub use ca_certificate::{CaCertificate, CaPin};
 pub use certificate_request::{REQUEST_LIMIT_BYTES, requested_key_sha256};
 pub use cluster_id::{CLUSTER_ID_LIMIT_BYTES, ClusterId};
 pub use credentials::{Credentials, CredentialsError};
+pub use https_profile::{
+    ALPN_H2, ALPN_HTTP11, CLIENT_AUTHORITIES_LIMIT, CLIENT_CHAIN_LIMIT, CLIENT_NAMES_LIMIT,
+    ClientAuthorities, ClientCertificate, ClientRefused, HttpsError, ServedCertificate, https_client,
+    https_server,
+};
 pub use identity::{
     GROUP_LIMIT_BYTES, GROUP_MASTERS, GROUP_NODES, GROUP_SERVERS, GROUPS_LIMIT, Identity, IdentityError,
 };

@@ -1,0 +1,99 @@
+//! A request body with its limits.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::refusal::Refusal;
+
+/// What [`RequestBody::read_all`] reserves at most on the word of a `Content-Length`, in bytes.
+const RESERVE_LIMIT_BYTES: usize = 64 * 1024;
+
+/// The body of one request. Reading more than the limit, or waiting for too long, is a typed refusal.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    limit_bytes: usize,
+    read_bytes: usize,
+    idle: Duration,
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, limit_bytes: usize, idle: Duration) -> Self {
+        Self { incoming: Some(incoming), limit_bytes, read_bytes: 0, idle }
+    }
+
+    /// A body without bytes, for requests made inside the process.
+    pub fn empty() -> Self {
+        Self { incoming: None, limit_bytes: 0, read_bytes: 0, idle: Duration::MAX }
+    }
+
+    /// Another limit, in bytes, for this request.
+    pub fn set_limit(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+    }
+
+    /// True when the client announced no body.
+    pub fn is_empty(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    /// The whole body in one piece; without a copy when it came in one.
+    pub async fn read_all(&mut self) -> Result<Bytes, Refusal> {
+        let announced = self.announced_bytes();
+        if announced.is_some_and(|bytes| bytes > self.limit_bytes) {
+            return Err(self.too_large());
+        }
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let reserve = announced
+            .unwrap_or_default()
+            .clamp(first.len() + second.len(), RESERVE_LIMIT_BYTES.max(first.len() + second.len()));
+        let mut whole = BytesMut::with_capacity(reserve);
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next piece; `None` at the end. Trailers are skipped.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let Some(incoming) = self.incoming.as_mut() else { return Ok(None) };
+        loop {
+            let frame = match timeout(self.idle, incoming.frame()).await {
+                Err(_) => return Err(Refusal::BodyTooSlow { seconds: self.idle.as_secs() }),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(Refusal::BodyBroken { reason: error.to_string() }),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if data.is_empty() {
+                continue;
+            }
+            self.read_bytes = self.read_bytes.saturating_add(data.len());
+            return match self.read_bytes > self.limit_bytes {
+                true => Err(self.too_large()),
+                false => Ok(Some(data)),
+            };
+        }
+    }
+
+    pub(crate) fn into_incoming(self) -> Option<Incoming> {
+        self.incoming
+    }
+
+    fn announced_bytes(&self) -> Option<usize> {
+        let exact = self.incoming.as_ref()?.size_hint().exact()?;
+        Some(usize::try_from(exact).unwrap_or(usize::MAX))
+    }
+
+    fn too_large(&self) -> Refusal {
+        Refusal::BodyTooLarge { limit_bytes: self.limit_bytes }
+    }
+}

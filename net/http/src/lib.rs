@@ -1,0 +1,17 @@
+//! The HTTPS front: sockets, TLS, HTTP/1.1 and HTTP/2, content negotiation, streaming answers, protocol upgrades and
+//! proxying. An API server plugs in through [`Handler`]; this crate knows nothing of stores, actors or kinds.
+
+mod body;
+mod front;
+mod handler;
+mod limits;
+mod refusal;
+
+pub use body::{
+    COALESCE_LIMIT_BYTES, FrameReceiver, FrameSendError, FrameSender, ReplyBody, ReplyError, RequestBody,
+    frame_channel,
+};
+pub use front::{Counts, Front, FrontConfig, FrontError};
+pub use handler::{Handler, Peer, PeerCertificateState, Reply, Request, Upgrade, UpgradeTask, UpgradedIo};
+pub use limits::{GOAWAY_PER_MILLION_LIMIT, Limits};
+pub use refusal::Refusal;

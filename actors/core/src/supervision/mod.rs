@@ -13,10 +13,17 @@
 //! - an incarnation lost with an abandoned arbiter is started again at once and counts for nothing;
 //! - after [`SupervisorEffect::Finished`] or [`SupervisorEffect::Escalate`] no child is alive and no timer runs.
 //!
+//! [`SupervisorCore`] decides by its `Children` (the states of single ones), its `Pass` (work on several, in
+//! order) and its `Failures` (how many were counted within the window).
+//!
 //! Deliberately absent: knowledge of what a child is, of paths, mailboxes and threads.
 
+mod child;
+mod children;
 mod effect;
+mod failures;
 mod input;
+mod pass;
 mod policy;
 mod supervisor_core;
 #[cfg(test)]

@@ -14,8 +14,11 @@ impl Timers {
         self.due.insert((at, child));
     }
 
-    pub(super) fn disarm(&mut self, at: Tick, child: ChildId) {
-        self.due.remove(&(at, child));
+    /// Clears the timer armed for `at`, if there is one.
+    pub(super) fn disarm(&mut self, at: Option<Tick>, child: ChildId) {
+        if let Some(at) = at {
+            self.due.remove(&(at, child));
+        }
     }
 
     pub(super) fn earliest(&self) -> Option<Tick> {

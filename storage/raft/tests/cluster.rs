@@ -301,6 +301,26 @@ async fn a_follower_with_a_stalling_disk_does_not_hold_up_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_with_a_stalling_disk_hands_over() {
+    let cluster = Cluster::start(3, LogKind::Segmented, config()).await;
+    let leader = cluster.leader().await;
+    cluster.put_ok(leader, "k", "v").await;
+    cluster.faults[&leader].slow_sync(Duration::from_secs(2));
+    let other = *cluster.stores.keys().find(|id| **id != leader).unwrap();
+    // The first write finds the slow leader; whatever becomes of it, the disk starts to stall.
+    let first = cluster.store(other).propose(put("k", "w"), LONG).await;
+    assert!(matches!(first, Ok(_) | Err(StoreError::Unknown { .. })), "{first:?}");
+    cluster
+        .until("another member leads", |c| {
+            c.stores.iter().any(|(id, store)| *id != leader && store.leadership().borrow().is_me)
+        })
+        .await;
+    cluster.put_ok(other, "k", "x").await;
+    cluster.faults[&leader].slow_sync(Duration::ZERO);
+    cluster.converge().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_whose_sync_fails_stops_and_recovers_by_restart() {
     let mut cluster = Cluster::start(3, LogKind::Segmented, config()).await;
     let leader = cluster.leader().await;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
 use super::log_writer::{self, DirLock, Job, to_io};
+use super::sync_watch::SyncWatch;
 use super::tail::Tail;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::disk::Reserve;
@@ -27,6 +28,7 @@ pub(super) struct LogStore {
     tail: Arc<RwLock<Tail>>,
     marks: Arc<RwLock<Marks>>,
     jobs: mpsc::Sender<Job>,
+    watch: Arc<SyncWatch>,
 }
 
 #[derive(Default)]
@@ -56,8 +58,14 @@ impl LogStore {
             last,
         };
         let tail = Arc::new(RwLock::new(Tail::default()));
-        let jobs = log_writer::start(db.clone(), tail.clone(), reserve, lock)?;
-        Ok(Self { db, tail, marks: Arc::new(RwLock::new(marks)), jobs })
+        let watch = Arc::new(SyncWatch::new());
+        let jobs = log_writer::start(db.clone(), tail.clone(), reserve, watch.clone(), lock)?;
+        Ok(Self { db, tail, marks: Arc::new(RwLock::new(marks)), jobs, watch })
+    }
+
+    /// How long the disk takes at the moment.
+    pub(super) fn sync_watch(&self) -> Arc<SyncWatch> {
+        self.watch.clone()
     }
 
     async fn submit(&self, job: Job) -> io::Result<()> {

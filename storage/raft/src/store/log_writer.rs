@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
+use super::sync_watch::SyncWatch;
 use super::tail::Tail;
 use super::types::{Entry, TypeConfig};
 use crate::disk::{DiskLock, Reserve};
@@ -41,10 +42,11 @@ pub(super) fn start(
     db: Arc<dyn LogDb>,
     tail: Arc<RwLock<Tail>>,
     reserve: Option<Arc<Reserve>>,
+    watch: Arc<SyncWatch>,
     lock: Option<DirLock>,
 ) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
-    let writer = Writer { db, tail, reserve, waiting: Vec::new(), bytes: 0, _lock: lock };
+    let writer = Writer { db, tail, reserve, waiting: Vec::new(), bytes: 0, watch, _lock: lock };
     std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
     Ok(jobs)
 }
@@ -56,6 +58,7 @@ struct Writer {
     /// Appended, not synced.
     waiting: Vec<IOFlushed<TypeConfig>>,
     bytes: usize,
+    watch: Arc<SyncWatch>,
     /// Released when the last write is done, not before.
     _lock: Option<DirLock>,
 }
@@ -126,7 +129,7 @@ impl Writer {
     /// One sync for everything appended, then the answers.
     fn settle(&mut self) {
         self.bytes = 0;
-        let synced = self.db.sync();
+        let synced = self.watch.during(|| self.db.sync());
         match &synced {
             Ok(Some(last)) => self.tail.write().trim(*last),
             Ok(None) => {}

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use trireme_mvcc::{Entry, Operation, Proposal, State, WatchError, WatchRequest};
 
 use super::error::StoreError;
+use super::hand_over;
 use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::Network;
@@ -20,6 +21,7 @@ use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
 use super::snapshot_file::SnapshotDir;
 use super::status::{Leadership, Status};
+use super::sync_watch::SyncWatch;
 use super::transport::{Lane, RaftService, RaftTransport, TransportError};
 use super::types::{Command, Peer, TypeConfig};
 use super::wire::{Answer, Ask, Committed, MembershipChange, Reply, Wish};
@@ -48,6 +50,7 @@ pub(super) struct Inner {
     reads: ReadQueue,
     reserve: Arc<Reserve>,
     lease_reads: bool,
+    pub(super) sync_watch: Arc<SyncWatch>,
     pub(super) me: Weak<Inner>,
 }
 
@@ -66,6 +69,7 @@ impl RaftStore {
         let Database { identity, log, state, reserve, disk, dir, lock } = database;
         let lock = Arc::new(lock);
         let log = LogStore::start(log, Some(reserve.clone()), Some(lock.clone())).map_err(|e| stopped(&e))?;
+        let sync_watch = log.sync_watch();
         let snapshots = SnapshotDir::open(disk, &dir.join("snapshot")).map_err(|e| stopped(&e))?;
         let machine = Machine::open(state, snapshots.clone(), Some(reserve.clone()), Some(lock))
             .map_err(|e| stopped(&e))?;
@@ -87,8 +91,10 @@ impl RaftStore {
             reads,
             reserve,
             lease_reads: config.lease_reads,
+            sync_watch,
         });
         tokio::spawn(read_index::run(Arc::downgrade(&inner), queue));
+        tokio::spawn(hand_over::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 

@@ -9,6 +9,7 @@
 
 mod codec;
 mod error;
+mod hand_over;
 mod log_store;
 mod log_writer;
 mod machine;
@@ -20,6 +21,7 @@ mod service;
 mod shared;
 mod snapshot_file;
 mod status;
+mod sync_watch;
 mod tail;
 pub mod transport;
 mod types;

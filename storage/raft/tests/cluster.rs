@@ -263,6 +263,32 @@ async fn a_member_that_lost_its_data_is_refused_under_its_old_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_member_cannot_vote_an_acknowledged_write_away() {
+    let mut cluster = Cluster::start(3, LogKind::Segmented, config()).await;
+    let leader = cluster.leader().await;
+    let others: Vec<_> = (1..=3).filter(|id| *id != leader).collect();
+    let (behind, emptied) = (others[0], others[1]);
+    // Acknowledged by the leader and by the member that then loses everything.
+    cluster.net.isolate(behind);
+    cluster.put_ok(leader, "k", "v").await;
+    cluster.stop(leader).await;
+    cluster.stop(emptied).await;
+    let dir = cluster.dir(emptied);
+    cluster.until("the directory is free", |_| std::fs::remove_dir_all(&dir).is_ok()).await;
+    cluster.create(emptied).await;
+    cluster.net.heal();
+    // Several election timeouts: with a vote of the emptied member the one behind would lead.
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!cluster.store(behind).leadership().borrow().is_me, "an emptied member voted");
+    }
+    cluster.restart(leader).await;
+    cluster.until("the member with the write leads", |c| c.store(leader).leadership().borrow().is_me).await;
+    cluster.store(behind).read_index().await.unwrap();
+    assert_eq!(cluster.get(behind, "k").as_deref(), Some("v"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_puts_and_lets_deletes_pass() {
     let cluster = Cluster::start(1, LogKind::Segmented, config()).await;
     cluster.put_ok(1, "k", "v").await;

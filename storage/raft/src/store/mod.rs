@@ -28,6 +28,8 @@ mod types;
 mod wire;
 
 #[cfg(test)]
+mod log_store_test;
+#[cfg(test)]
 mod suite_test;
 
 use std::time::Duration;

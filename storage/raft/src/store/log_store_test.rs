@@ -1,0 +1,73 @@
+//! What the log store promises beyond openraft's suite: an answer means durable.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
+
+use super::log_store::LogStore;
+use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::disk::{FaultDisk, SimDisk};
+use crate::log_db::{LogDb, Mark, SegmentedLog, SegmentedOptions};
+
+const DIR: &str = "/log";
+
+fn options() -> SegmentedOptions {
+    // Small files: the simulated disk copies them at each sync.
+    SegmentedOptions { segment_bytes: 64 * 1024, ..SegmentedOptions::default() }
+}
+
+fn reopen(sim: &SimDisk) -> SegmentedLog {
+    SegmentedLog::open(Arc::new(sim.clone()), Path::new(DIR), options()).unwrap()
+}
+
+fn blank(index: u64) -> Entry {
+    Entry::new_blank(LogId::new_term_index(1, index))
+}
+
+#[tokio::test]
+async fn an_append_is_answered_when_it_is_durable_not_before() {
+    for seed in 0..20 {
+        let sim = SimDisk::new();
+        let disk = FaultDisk::new(sim.clone());
+        let log = SegmentedLog::create(Arc::new(disk.clone()), Path::new(DIR), options()).unwrap();
+        let mut store = LogStore::start(Arc::new(log), None, None).unwrap();
+        disk.faults().slow_sync(Duration::from_millis(30));
+        let (flushed, wait) = TypeConfig::oneshot();
+        store.append((0..20).map(blank), IOFlushed::signal(flushed)).await.unwrap();
+        assert_eq!(store.try_get_log_entries(0..100).await.unwrap().len(), 20, "readable at once");
+        wait.await.unwrap().unwrap();
+        sim.power_cut(seed);
+        assert_eq!(reopen(&sim).span().last(), Some(19), "seed {seed}: answered and lost");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_is_answered_when_it_is_durable_not_before() {
+    for seed in 0..20 {
+        let sim = SimDisk::new();
+        let disk = FaultDisk::new(sim.clone());
+        let log = SegmentedLog::create(Arc::new(disk.clone()), Path::new(DIR), options()).unwrap();
+        let mut store = LogStore::start(Arc::new(log), None, None).unwrap();
+        disk.faults().slow_sync(Duration::from_millis(10));
+        store.save_vote(&Vote::new(5, 2)).await.unwrap();
+        sim.power_cut(seed);
+        assert!(reopen(&sim).mark(Mark::Vote).is_some(), "seed {seed}: the vote was given and lost");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_reaches_whoever_waits() {
+    let sim = SimDisk::new();
+    let disk = FaultDisk::new(sim.clone());
+    let log = SegmentedLog::create(Arc::new(disk.clone()), Path::new(DIR), options()).unwrap();
+    let mut store = LogStore::start(Arc::new(log), None, None).unwrap();
+    disk.faults().fail_sync(true);
+    let (flushed, wait) = TypeConfig::oneshot();
+    store.append([blank(0)], IOFlushed::signal(flushed)).await.unwrap();
+    assert!(wait.await.unwrap().is_err());
+    assert!(store.save_vote(&Vote::new(5, 2)).await.is_err());
+}

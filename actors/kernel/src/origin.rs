@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 use trireme_core::Core;
 use trireme_core::supervision::{
     ChildId, ChildPolicy, ExitReason, Incarnation, Intensity, Seen, SupervisorCore, SupervisorEffect,
@@ -15,36 +16,57 @@ use trireme_core::supervision::{
 use crate::shared::Shared;
 use crate::slot::{AnySlot, ExitSink};
 
+/// The origin's only child.
+const ROOT: ChildId = ChildId(0);
+
 /// The handle to the origin's task.
 pub(crate) struct Origin {
-    commands: mpsc::UnboundedSender<Command>,
+    inbox: Arc<Inbox>,
     finished: watch::Receiver<bool>,
 }
 
 /// An origin whose root slot is still to be made.
 pub(crate) struct Prepared {
-    commands: mpsc::UnboundedSender<Command>,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: Arc<Inbox>,
 }
 
-/// Bounded by what is in flight: two per incarnation of the root, and what the kernel's user asks for.
-enum Command {
-    Input(SupervisorInput),
-    Kill,
+/// What waits for the origin's task. Bounded by construction: one place for each thing there is to say. The
+/// root has one incarnation at a time, and the next is started only once the end of the last was taken out, so
+/// nothing is overwritten that still counts.
+#[derive(Default)]
+struct Inbox {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
 }
 
-struct Sink {
-    commands: mpsc::UnboundedSender<Command>,
+#[derive(Default)]
+struct Waiting {
+    shutdown: bool,
+    started: Option<Incarnation>,
+    exited: Option<(Incarnation, ExitReason)>,
+    kill: bool,
 }
 
-impl ExitSink for Sink {
-    fn started(&self, child: ChildId, incarnation: Incarnation) {
-        let _gone = self.commands.send(Command::Input(SupervisorInput::Started { child, incarnation }));
+impl Inbox {
+    fn put(&self, put: impl FnOnce(&mut Waiting)) {
+        put(&mut self.waiting.lock());
+        self.arrived.notify_one();
     }
 
-    fn exited(&self, child: ChildId, incarnation: Incarnation, reason: ExitReason) {
-        let _gone =
-            self.commands.send(Command::Input(SupervisorInput::Exited { child, incarnation, reason }));
+    /// Takes out what waits, or waits until there is something.
+    async fn take(&self) -> Waiting {
+        self.arrived.notified().await;
+        std::mem::take(&mut *self.waiting.lock())
+    }
+}
+
+impl ExitSink for Inbox {
+    fn started(&self, _child: ChildId, incarnation: Incarnation) {
+        self.put(|waiting| waiting.started = Some(incarnation));
+    }
+
+    fn exited(&self, _child: ChildId, incarnation: Incarnation, reason: ExitReason) {
+        self.put(|waiting| waiting.exited = Some((incarnation, reason)));
     }
 }
 
@@ -56,19 +78,19 @@ impl Origin {
     }
 
     pub(crate) fn prepare() -> (Prepared, Arc<dyn ExitSink>) {
-        let (commands, inbox) = mpsc::unbounded_channel();
-        let sink = Arc::new(Sink { commands: commands.clone() });
-        (Prepared { commands, inbox }, sink)
+        let inbox = Arc::new(Inbox::default());
+        let sink = Arc::clone(&inbox);
+        (Prepared { inbox }, sink)
     }
 
     /// Begins an orderly shutdown of the root.
     pub(crate) fn shut_down(&self) {
-        let _gone = self.commands.send(Command::Input(SupervisorInput::Shutdown));
+        self.inbox.put(|waiting| waiting.shutdown = true);
     }
 
     /// Kills the root, and with it everything.
     pub(crate) fn kill(&self) {
-        let _gone = self.commands.send(Command::Kill);
+        self.inbox.put(|waiting| waiting.kill = true);
     }
 
     /// Waits until the root is down for good.
@@ -84,8 +106,8 @@ impl Prepared {
         let (done, finished) = watch::channel(false);
         let core = SupervisorCore::new(Origin::endless(SupervisorPolicy::default()), shared.seed);
         let task = Task { core, root, policy, clock: shared.clock, effects: Vec::new() };
-        shared.io.spawn(task.run(self.inbox, done));
-        Origin { commands: self.commands, finished }
+        shared.io.spawn(task.run(Arc::clone(&self.inbox), done));
+        Origin { inbox: self.inbox, finished }
     }
 }
 
@@ -98,9 +120,8 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, done: watch::Sender<bool>) {
-        let child = ChildId(0);
-        self.feed(SupervisorInput::AddChild { child, policy: self.policy, seen: Seen::default() });
+    async fn run(mut self, inbox: Arc<Inbox>, done: watch::Sender<bool>) {
+        self.feed(SupervisorInput::AddChild { child: ROOT, policy: self.policy, seen: Seen::default() });
         let mut over = self.feed(SupervisorInput::Start);
         while !over {
             let deadline = self.core.deadline().map(|at| self.clock.instant(at));
@@ -111,11 +132,7 @@ impl Task {
                 }
             };
             over = tokio::select! {
-                command = inbox.recv() => match command {
-                    Some(Command::Input(input)) => self.feed(input),
-                    Some(Command::Kill) => self.kill(),
-                    None => true,
-                },
+                waiting = inbox.take() => self.handle(&waiting),
                 () = late => {
                     self.core.expire(self.clock.now(), &mut self.effects);
                     self.carry_out()
@@ -125,16 +142,31 @@ impl Task {
         let _nobody_waits = done.send(true);
     }
 
+    /// True when the root is down for good. A shutdown goes first, so that nothing is started in vain.
+    fn handle(&mut self, waiting: &Waiting) -> bool {
+        let shutdown = waiting.shutdown.then_some(SupervisorInput::Shutdown);
+        let started =
+            waiting.started.map(|incarnation| SupervisorInput::Started { child: ROOT, incarnation });
+        let exited = waiting.exited.map(|(incarnation, reason)| SupervisorInput::Exited {
+            child: ROOT,
+            incarnation,
+            reason,
+        });
+        let mut over = false;
+        for input in [shutdown, started, exited].into_iter().flatten() {
+            over |= self.feed(input);
+        }
+        if waiting.kill
+            && let Some(incarnation) = self.root.meta().alive()
+        {
+            self.root.kill(incarnation);
+        }
+        over
+    }
+
     fn feed(&mut self, input: SupervisorInput) -> bool {
         self.core.step(self.clock.now(), input, &mut self.effects);
         self.carry_out()
-    }
-
-    fn kill(&mut self) -> bool {
-        if let Some(incarnation) = self.root.meta().alive() {
-            self.root.kill(incarnation);
-        }
-        false
     }
 
     /// True when the root is down for good.

@@ -2,6 +2,8 @@
 //!
 //! Who may call: servers and administrators. Every member answers; what only the leader can do is forwarded.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -199,6 +201,17 @@ pub enum Standing {
 impl Call for GetStatus {
     type Answer = StoreStatus;
     const NAME: &'static str = "store.status";
+}
+
+/// Asks a member for the numbers of all members, each from itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetClusterStatus {}
+
+impl Call for GetClusterStatus {
+    /// One entry for each member of the membership, by machine: its numbers, or why it cannot be asked. The
+    /// answering machine is there in any case.
+    type Answer = BTreeMap<String, Result<StoreStatus, String>>;
+    const NAME: &'static str = "store.status.all";
 }
 
 /// Asks for the hash of the applied state, once this member has applied `at_least`.

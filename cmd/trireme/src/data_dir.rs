@@ -5,6 +5,8 @@
 //! DIR/machine.json    who this machine is and where it listens
 //! DIR/pki/            the cluster's CA and this machine's key and certificate
 //! DIR/ledger.json     members, tokens, revocations
+//! DIR/store/          a server's copy of the replicated store
+//! DIR/store.json      which member of the replicated store this server is
 //! DIR/admin/          how an administrator reaches the cluster
 //! ```
 
@@ -69,6 +71,16 @@ impl DataDir {
     /// Who this machine is.
     pub(crate) fn machine(&self) -> PathBuf {
         self.root.join("machine.json")
+    }
+
+    /// The replicated store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// Which member this is.
+    pub(crate) fn store_member(&self) -> PathBuf {
+        self.root.join("store.json")
     }
 
     /// How an administrator reaches the cluster.

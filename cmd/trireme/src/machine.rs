@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
-use trireme_bus::{Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, RegistryService};
+use trireme_bus::{
+    Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, Publishers, RegistryService, Service,
+};
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
@@ -15,6 +17,11 @@ use trireme_pki::{IdentityKind, IdentityName, JoinRole, LiveTrust, TlsProfile, i
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
 use trireme_process::{
     Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
+};
+use trireme_raft::store::StoreConfig;
+use trireme_store::calls::Standing;
+use trireme_store::{
+    ClusterClock, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
 };
 
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
@@ -49,6 +56,8 @@ struct Machine {
     me: IdentityName,
     kernel: Kernel,
     bus: Bus,
+    /// Servers have one.
+    store: Option<Arc<StoreHost>>,
     // Held as long as the machine runs.
     _data: DataDir,
 }
@@ -71,14 +80,16 @@ impl Machine {
         let membership = kernel.io().block_on(Membership::obtain(&data, &profile, &way))?;
         let me = membership.credentials.identity().identity_name().clone();
         let trust = LiveTrust::new(membership.book.trust().clone());
+        let store = store_host(&data, &membership, &kernel, &faults);
+        let (service, publishers) = services(&kernel, store.as_ref());
         let door = JoinDoor::new(kernel.registry(), machine_path(&me, "cluster"));
         let bus = Bus::start(BusParts {
             profile: TlsProfile::new(Arc::clone(&membership.credentials), trust.clone()),
             listen: profile.listen,
             config: BusConfig::default(),
             permissions: permissions(),
-            service: Arc::new(RegistryService::new(kernel.registry())),
-            publishers: Arc::new(NoPublishers),
+            service,
+            publishers,
             join: membership.authority.as_ref().map(|_| Arc::new(door) as Arc<dyn JoinService>),
             faults: faults.clone(),
             io: kernel.io().clone(),
@@ -111,7 +122,12 @@ impl Machine {
         tree.add(ClusterActor::spec(Arc::new(cluster)))?;
         tree.add(Renewal::spec(renewal))?;
         tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
-        Ok(Self { args: args.clone(), started, me, kernel, bus, _data: data })
+        if let Some(store) = &store {
+            store.set_bus(bus.clone());
+            tree.add(StoreActor::spec(Arc::clone(store)))?;
+            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
+        }
+        Ok(Self { args: args.clone(), started, me, kernel, bus, store, _data: data })
     }
 
     /// Runs until told to stop, then stops in order.
@@ -129,7 +145,13 @@ impl Machine {
                 let signal = stop.recv().await;
                 tracing::info!(%signal, "stopping");
             }
+            if let Some(store) = &self.store {
+                store.hand_over().await;
+            }
             let left = self.kernel.shutdown(STOP_GRACE).await;
+            if let Some(store) = &self.store {
+                store.close().await;
+            }
             self.bus.shutdown(GOODBYE).await;
             tracing::info!(actors_left = left, "stopped");
             ready.map(|_| ())
@@ -142,6 +164,9 @@ impl Machine {
         let members =
             self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
         let members = members.context("the machine's tree of actors did not start")?;
+        if let Some(store) = &self.store {
+            store_stands(store).await?;
+        }
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");
         if let Some(file) = &self.args.ready_file {
@@ -149,6 +174,63 @@ impl Machine {
         }
         print(&format!("ready in {millis} ms"));
         Ok(())
+    }
+}
+
+/// The slot of a server's member of the replicated store.
+fn store_host(
+    data: &DataDir,
+    membership: &Membership,
+    kernel: &Kernel,
+    faults: &Faults,
+) -> Option<Arc<StoreHost>> {
+    let identity = membership.credentials.identity();
+    let me = identity.identity_name();
+    if me.kind() != IdentityKind::Server {
+        return None;
+    }
+    let others = membership.book.servers().any(|(name, _)| name.kind() == IdentityKind::Server && name != me);
+    Some(StoreHost::new(HostParts {
+        me: me.clone(),
+        cluster: identity.cluster().to_string(),
+        dir: data.store(),
+        member_file: data.store_member(),
+        alone: !others,
+        config: StoreConfig::default(),
+        io: kernel.io().clone(),
+        faults: faults.clone(),
+    }))
+}
+
+/// What the bus hands requests and subscriptions to.
+fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service>, Arc<dyn Publishers>) {
+    let registry = Arc::new(RegistryService::new(kernel.registry()));
+    match store {
+        Some(store) => (
+            Arc::new(StoreService::new(Arc::clone(store), registry)),
+            Arc::new(StorePublishers::new(Arc::clone(store))),
+        ),
+        None => (registry, Arc::new(NoPublishers)),
+    }
+}
+
+/// The actors that run where the leader is.
+fn leader_scope() -> ScopeChildren {
+    Arc::new(|scope, reign| scope.child(ClusterClock::spec(reign)))
+}
+
+/// The member is in the cluster; whether there is a quorum is not for one machine to wait for.
+async fn store_stands(store: &StoreHost) -> anyhow::Result<()> {
+    let mut standing = store.standing();
+    let settled = standing.wait_for(|standing| !matches!(standing, Standing::Joining { .. }));
+    let settled =
+        tokio::time::timeout(START_LIMIT, settled).await.map(|settled| settled.map(|now| now.clone()));
+    match settled {
+        Ok(Ok(Standing::Refused { why })) => bail!("{why}"),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => {
+            bail!("this server is not taken into the cluster: {:?}", *store.standing().borrow())
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod machine;
 mod membership;
 mod permissions;
 mod progress;
+mod raft;
 mod revoke;
 mod signals;
 mod token;
@@ -49,5 +50,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Actors(args) => actors::run(args),
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),
+        Command::Raft(command) => raft::run(command),
+        Command::Kv(command) => raft::run_kv(command),
     }
 }

@@ -270,7 +270,8 @@ async fn an_emptied_member_cannot_vote_an_acknowledged_write_away() {
     let (behind, emptied) = (others[0], others[1]);
     // Acknowledged by the leader and by the member that then loses everything.
     cluster.net.isolate(behind);
-    cluster.put_ok(leader, "k", "v").await;
+    let index = cluster.put_ok(leader, "k", "v").await;
+    let term = (index, cluster.store(leader).status().term, leader, behind, emptied);
     cluster.stop(leader).await;
     cluster.stop(emptied).await;
     let dir = cluster.dir(emptied);
@@ -280,7 +281,8 @@ async fn an_emptied_member_cannot_vote_an_acknowledged_write_away() {
     // Several election timeouts: with a vote of the emptied member the one behind would lead.
     for _ in 0..40 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(!cluster.store(behind).leadership().borrow().is_me, "an emptied member voted");
+        let seen = cluster.store(behind).status();
+        assert!(!cluster.store(behind).leadership().borrow().is_me, "an emptied member voted: {seen:#?} {term:?}");
     }
     cluster.restart(leader).await;
     cluster.until("the member with the write leads", |c| c.store(leader).leadership().borrow().is_me).await;

@@ -1,0 +1,211 @@
+//! One server process.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use parking_lot::Mutex as Lock;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, oneshot};
+use trireme_process::Admin;
+
+use super::tmpfs::Tmpfs;
+use super::{FleetError, START_LIMIT};
+use crate::link::{Link, Server};
+
+/// See the module.
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    program: PathBuf,
+    log: PathBuf,
+    disk: Option<Tmpfs>,
+    process: Mutex<Option<Child>>,
+    server: Lock<Option<Server>>,
+    /// How processes ended that nobody had killed.
+    ended: Arc<Lock<Vec<String>>>,
+}
+
+impl Member {
+    pub(crate) fn new(
+        index: usize,
+        program: &Path,
+        folder: &Path,
+        small_disk: bool,
+    ) -> Result<Self, FleetError> {
+        let name = format!("s{}", index + 1);
+        let log = folder.join(format!("{name}.log"));
+        let folder = folder.join(&name);
+        std::fs::create_dir_all(&folder).map_err(FleetError::io(format!("{}", folder.display())))?;
+        let disk = small_disk.then(|| Tmpfs::mount(&folder)).transpose()?;
+        Ok(Self {
+            name,
+            folder,
+            program: program.to_owned(),
+            log,
+            disk,
+            process: Mutex::default(),
+            server: Lock::default(),
+            ended: Arc::default(),
+        })
+    }
+
+    /// A new way to it, for one client.
+    pub(crate) fn link(&self) -> Link {
+        Link::new(self.server())
+    }
+
+    /// Where it is. Only after its first start.
+    pub(crate) fn server(&self) -> Server {
+        self.server.lock().clone().expect("a member is used after its first start")
+    }
+
+    /// Starts it and waits until it says that it is ready; the first time with a way into the cluster.
+    pub(crate) async fn start(&self, join: Option<(SocketAddr, String)>) -> Result<(), FleetError> {
+        let mut process = self.process.lock().await;
+        let (child, ready) = self.spawn(join)?;
+        *process = Some(child);
+        drop(process);
+        let not_up =
+            |why: &str| FleetError::NotUp { name: self.name.clone(), why: why.into(), log: self.log.clone() };
+        match tokio::time::timeout(START_LIMIT, ready).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(not_up("it ended first")),
+            Err(_) => return Err(not_up("it took too long")),
+        }
+        if self.server.lock().is_none() {
+            let admin = Admin::load(&self.folder.join("admin"))?;
+            let address = *admin.servers.first().ok_or_else(|| not_up("it names no address"))?;
+            let server = Server { name: self.name.clone(), address, credentials: admin.credentials };
+            *self.server.lock() = Some(server);
+        }
+        Ok(())
+    }
+
+    /// Starts it on its folder if it is dead; whether it had to be.
+    pub(crate) async fn start_again(&self) -> Result<bool, FleetError> {
+        if self.is_running().await {
+            return Ok(false);
+        }
+        self.start(None).await?;
+        Ok(true)
+    }
+
+    /// Whether its process lives. One that ended by itself is noted.
+    pub(crate) async fn is_running(&self) -> bool {
+        let mut process = self.process.lock().await;
+        let Some(child) = process.as_mut() else { return false };
+        match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                self.ended.lock().push(format!("{} ended by itself ({status})", self.name));
+                *process = None;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone. Whether it was alive.
+    pub(crate) async fn kill(&self) -> bool {
+        if !self.is_running().await {
+            return false;
+        }
+        let Some(mut child) = self.process.lock().await.take() else { return false };
+        // Fails only for a process that is gone already; either way it is reaped.
+        let _gone = child.kill().await;
+        true
+    }
+
+    /// SIGSTOP.
+    pub(crate) async fn freeze(&self) -> bool {
+        self.signal(Signal::STOP).await
+    }
+
+    /// SIGCONT; nothing happens to a process that runs.
+    pub(crate) async fn thaw(&self) -> bool {
+        self.signal(Signal::CONT).await
+    }
+
+    /// Leaves its file system without room, until [`Member::empty_disk`]. False without a file system of its own.
+    pub(crate) fn fill_disk(&self) -> Result<bool, FleetError> {
+        self.disk.as_ref().map_or(Ok(false), |disk| disk.fill().map(|()| true))
+    }
+
+    /// Gives the room back.
+    pub(crate) fn empty_disk(&self) {
+        if let Some(disk) = &self.disk {
+            disk.empty();
+        }
+    }
+
+    /// Takes the file system away, once the process is gone.
+    pub(crate) fn release_disk(&self) {
+        if let Some(disk) = &self.disk {
+            disk.unmount();
+        }
+    }
+
+    /// How its processes ended that nobody had killed.
+    pub(crate) fn ended(&self) -> Vec<String> {
+        self.ended.lock().clone()
+    }
+
+    async fn signal(&self, signal: Signal) -> bool {
+        let process = self.process.lock().await;
+        let pid = process.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        pid.and_then(Pid::from_raw).is_some_and(|pid| kill_process(pid, signal).is_ok())
+    }
+
+    fn spawn(
+        &self,
+        join: Option<(SocketAddr, String)>,
+    ) -> Result<(Child, oneshot::Receiver<()>), FleetError> {
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.map_err(FleetError::io(format!("{}", self.log.display())))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args([
+                "--log=info",
+                "--log-format=text",
+                "server",
+                "--stop-on-stdin-eof",
+                "--listen=127.0.0.1:0",
+            ])
+            .arg(format!("--data-dir={}", self.folder.display()))
+            .arg(format!("--node-name={}", self.name))
+            .env_remove("TRIREME_TOKEN")
+            .env_remove("TRIREME_LOG")
+            .env_remove("TRIREME_DATA_DIR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some((address, token)) = join {
+            command.arg(format!("--join={address}")).env("TRIREME_TOKEN", token);
+        }
+        let mut child =
+            command.spawn().map_err(FleetError::io(format!("{} server", self.program.display())))?;
+        let stdout = child.stdout.take().expect("piped above");
+        let (tell, ready) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut tell = Some(tell);
+            let mut lines = BufReader::new(stdout).lines();
+            // Read to its end, lest the process waits for a reader.
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("ready in ")
+                    && let Some(tell) = tell.take()
+                {
+                    // Nobody listens any more when it took too long.
+                    let _late = tell.send(());
+                }
+            }
+        });
+        Ok((child, ready))
+    }
+}

@@ -41,7 +41,11 @@ fn every_actor_panics_twenty_times_while_requests_flow() {
         for (server, shape) in servers.iter().zip(&shapes) {
             let after = whole_again(server, shape).await;
             for (path, actor) in &after {
-                assert!(actor.restarts >= ROUNDS, "{path} was panicked {ROUNDS} times but restarted {}", actor.restarts);
+                assert!(
+                    actor.restarts >= ROUNDS,
+                    "{path} was panicked {ROUNDS} times but restarted {}",
+                    actor.restarts
+                );
             }
         }
         assert!(answered > 1_000, "requests flowed: {answered} answered, {refused} refused");
@@ -55,13 +59,16 @@ fn every_actor_panics_twenty_times_while_requests_flow() {
 async fn panic_all(server: &Client, shape: &BTreeSet<String>, round: u64, rng: &mut Rng) {
     let mut order: Vec<&String> = shape.iter().collect();
     for last in (1..order.len()).rev() {
-        let other = usize::try_from(rng.below(last as u64 + 1)).unwrap();
+        let other = rng.index(last + 1).expect("there is at least one");
         order.swap(last, other);
     }
     for (index, path) in order.iter().enumerate() {
         let rule = FaultRule {
             id: FaultId(format!("r{round}-{index}")),
-            point: FaultPoint::Mailbox(MailboxRule { path_glob: (*path).clone(), action: MailboxAction::Panic }),
+            point: FaultPoint::Mailbox(MailboxRule {
+                path_glob: (*path).clone(),
+                action: MailboxAction::Panic,
+            }),
             probability_per_mille: 1_000,
             seed: round,
             max_hits: Some(1),
@@ -82,12 +89,16 @@ async fn panic_all(server: &Client, shape: &BTreeSet<String>, round: u64, rng: &
         if faults.iter().all(|fault| fault.hits == 1) {
             break;
         }
-        let left: Vec<_> = faults.iter().filter(|fault| fault.hits == 0).map(|fault| &fault.rule.point).collect();
+        let left: Vec<_> =
+            faults.iter().filter(|fault| fault.hits == 0).map(|fault| &fault.rule.point).collect();
         assert!(since.elapsed() < PATIENCE, "faults that met nobody: {left:?}");
         // Arming pokes; an actor that was just restarting is met this way.
         let nudge = FaultRule {
             id: FaultId(format!("nudge-{}", since.elapsed().as_micros())),
-            point: FaultPoint::Mailbox(MailboxRule { path_glob: "/nobody".to_owned(), action: MailboxAction::Drop }),
+            point: FaultPoint::Mailbox(MailboxRule {
+                path_glob: "/nobody".to_owned(),
+                action: MailboxAction::Drop,
+            }),
             probability_per_mille: 1_000,
             seed: 1,
             max_hits: None,
@@ -115,7 +126,8 @@ where
 }
 
 async fn actors(server: &Client) -> BTreeMap<String, ActorReport> {
-    let trees = insist("inspect", || server.call("inspect", Inspect { prefix: None, everywhere: false })).await;
+    let trees =
+        insist("inspect", || server.call("inspect", Inspect { prefix: None, everywhere: false })).await;
     trees[0].actors.iter().map(|actor| (actor.path.to_string(), actor.clone())).collect()
 }
 

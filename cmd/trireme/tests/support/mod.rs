@@ -19,19 +19,24 @@ const LIMIT: Duration = Duration::from_secs(90);
 pub(crate) struct Cluster {
     child: Child,
     said: Option<std::thread::JoinHandle<String>>,
-    folder: TempDir,
+    folder: PathBuf,
+    // Removed with the value; none when the folder is the caller's.
+    _temporary: Option<TempDir>,
     pub(crate) ready_line: String,
 }
 
 impl Cluster {
-    /// `trireme up`, until it says that it is ready.
+    /// `trireme up` in a folder of its own, until it says that it is ready.
     pub(crate) fn start(servers: u8, agents: u8) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), servers, agents, &[])
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut cluster = Self::start_at(folder.path(), servers, agents, &[]);
+        cluster._temporary = Some(folder);
+        cluster
     }
 
     /// The same in a folder of the caller's.
-    pub(crate) fn start_in(folder: TempDir, servers: u8, agents: u8, more: &[&str]) -> Self {
-        let mut child = trireme(folder.path())
+    pub(crate) fn start_at(folder: &Path, servers: u8, agents: u8, more: &[&str]) -> Self {
+        let mut child = trireme(folder)
             .args(["up", "--listen=127.0.0.1:0"])
             .arg(format!("--servers={servers}"))
             .arg(format!("--agents={agents}"))
@@ -49,11 +54,11 @@ impl Cluster {
             let _reaped = child.wait();
             panic!("not ready: {ready_line:?}; {}", said.join().unwrap_or_default());
         }
-        Self { child, said: Some(said), folder, ready_line }
+        Self { child, said: Some(said), folder: folder.to_owned(), _temporary: None, ready_line }
     }
 
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -62,7 +67,7 @@ impl Cluster {
 
     /// The administrator's file.
     pub(crate) fn admin(&self) -> Admin {
-        Admin::load(&self.folder.path().join("admin")).expect("an administrator")
+        Admin::load(&self.folder.join("admin")).expect("an administrator")
     }
 
     /// A session with each server.
@@ -80,7 +85,7 @@ impl Cluster {
 
     /// Runs a command against the cluster.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        trireme(self.folder.path()).args(arguments).output().expect("trireme runs")
+        trireme(&self.folder).args(arguments).output().expect("trireme runs")
     }
 
     /// Stops it in order and gives back what it said on standard error.
@@ -104,7 +109,9 @@ impl Cluster {
         let parent = self.pid();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
             let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
             if !status.lines().any(|line| line == format!("PPid:\t{parent}")) {
                 continue;
@@ -130,7 +137,11 @@ impl Drop for Cluster {
 /// The binary under test with a data folder.
 pub(crate) fn trireme(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trireme"));
-    command.env("TRIREME_DATA_DIR", folder).env_remove("TRIREME_TOKEN").env_remove("TRIREME_LOG").stdin(Stdio::null());
+    command
+        .env("TRIREME_DATA_DIR", folder)
+        .env_remove("TRIREME_TOKEN")
+        .env_remove("TRIREME_LOG")
+        .stdin(Stdio::null());
     command
 }
 

@@ -1,0 +1,11 @@
+//! The replicated store over real processes on loopback.
+
+mod actors_killed;
+mod backup;
+mod failover;
+mod kit;
+mod lost_data;
+mod membership;
+mod scope;
+mod watches;
+mod writer;

@@ -7,7 +7,6 @@
 #[allow(dead_code)]
 mod cluster;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,15 +17,14 @@ use trireme_raft::log_db::{LogDb, LogEntry, SegmentedLog, SegmentedOptions, Sled
 use trireme_raft::store::{Store, StoreConfig};
 
 const RUN: Duration = Duration::from_secs(2);
+/// How long one of two logs is measured before the other has its turn.
+const TURN: Duration = Duration::from_millis(20);
 
 fn main() {
     println!("bare fdatasync of one written 4 KiB block: {:.0}/s", bare_syncs());
     for bytes in [256, 1024] {
         for batch in [1, 64] {
-            let segmented = log_rate(batch, bytes, |dir| {
-                Arc::new(SegmentedLog::create(disk(), dir, SegmentedOptions::default()).unwrap())
-            });
-            let sled = log_rate(batch, bytes, |dir| Arc::new(SledLog::create(disk(), dir).unwrap()));
+            let [segmented, sled] = log_rates(batch, bytes);
             println!(
                 "log, {bytes} B, batches of {batch}: segmented {segmented:.0} entries/s, sled {sled:.0}, ratio {:.2}",
                 segmented / sled
@@ -63,19 +61,31 @@ fn bare_syncs() -> f64 {
     f64::from(count) / started.elapsed().as_secs_f64()
 }
 
-fn log_rate(batch: u64, bytes: usize, create: impl Fn(&Path) -> Arc<dyn LogDb>) -> f64 {
+/// Both logs in turns of a few milliseconds: a disk that others use as well is as slow for one as for the other.
+fn log_rates(batch: u64, bytes: usize) -> [f64; 2] {
     let home = tempfile::tempdir().unwrap();
-    let log = create(&home.path().join("log"));
+    let (a, b) = (home.path().join("a"), home.path().join("b"));
+    let logs: [Box<dyn LogDb>; 2] = [
+        Box::new(SegmentedLog::create(disk(), &a, SegmentedOptions::default()).unwrap()),
+        Box::new(SledLog::create(disk(), &b).unwrap()),
+    ];
     let payload = bytes::Bytes::from(vec![7; bytes]);
-    let (started, mut next) = (Instant::now(), 1);
-    while started.elapsed() < RUN {
-        let entries: Vec<_> =
-            (next..next + batch).map(|index| LogEntry { index, payload: payload.clone() }).collect();
-        log.append(&entries).unwrap();
-        log.sync().unwrap();
-        next += batch;
+    let (mut next, mut spent) = ([1, 1], [Duration::ZERO; 2]);
+    while spent[0] + spent[1] < 2 * RUN {
+        for (log, (next, spent)) in logs.iter().zip(next.iter_mut().zip(&mut spent)) {
+            let started = Instant::now();
+            while started.elapsed() < TURN {
+                let entries: Vec<_> = (*next..*next + batch)
+                    .map(|index| LogEntry { index, payload: payload.clone() })
+                    .collect();
+                log.append(&entries).unwrap();
+                log.sync().unwrap();
+                *next += batch;
+            }
+            *spent += started.elapsed();
+        }
     }
-    f64::from(u32::try_from(next - 1).unwrap()) / started.elapsed().as_secs_f64()
+    [0, 1].map(|n| f64::from(u32::try_from(next[n] - 1).unwrap()) / spent[n].as_secs_f64())
 }
 
 async fn store_rate(members: u64, kind: LogKind, clients: u32) -> (f64, Duration, Duration, f64) {

@@ -282,7 +282,10 @@ async fn an_emptied_member_cannot_vote_an_acknowledged_write_away() {
     for _ in 0..40 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let seen = cluster.store(behind).status();
-        assert!(!cluster.store(behind).leadership().borrow().is_me, "an emptied member voted: {seen:#?} {term:?}");
+        assert!(
+            !cluster.store(behind).leadership().borrow().is_me,
+            "an emptied member voted: {seen:#?} {term:?}"
+        );
     }
     cluster.restart(leader).await;
     cluster.until("the member with the write leads", |c| c.store(leader).leadership().borrow().is_me).await;

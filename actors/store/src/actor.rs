@@ -10,15 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use trireme_kernel::{
-    ActorSpec, Behaviour, Call, CallOptions, Caller, Context, Registry, Reply, StartError,
-};
+use trireme_kernel::{ActorSpec, Behaviour, Call, CallOptions, Caller, Context, Registry, Reply, StartError};
 use trireme_raft::store::{Committed, Status, Store, StoreError};
 
 use crate::calls::{
-    Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetIdentity, GetStateHash, GetStatus, Got, List, Listed,
-    MemberIdentity, OpenRestore, OpenSnapshot, Propose, ReadRefused, ReadSnapshot, Restored, SnapshotOpened,
-    Standing, StoreStatus, TransferLeadership, WriteRestore,
+    Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetIdentity, GetStateHash,
+    GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, Propose, ReadRefused,
+    ReadSnapshot, Restored, SnapshotOpened, Standing, StoreStatus, TransferLeadership, WriteRestore,
 };
 use crate::host::{Member, StoreHost, store_path};
 use crate::joining::keep_standing;
@@ -211,10 +209,12 @@ impl StoreActor {
             StoreInput::WriteRestore(call, reply) => self.answer(cx, reply, move |host, _| async move {
                 host.sessions.lock().write_restore(call.session, &call.chunk)
             }),
-            StoreInput::CommitRestore(call, reply) => self.answer(cx, reply, move |host, member| async move {
-                let uploaded = host.sessions.lock().take_restore(call.session)?;
-                Ok(backup::restore(&member, uploaded).await)
-            }),
+            StoreInput::CommitRestore(call, reply) => {
+                self.answer(cx, reply, move |host, member| async move {
+                    let uploaded = host.sessions.lock().take_restore(call.session)?;
+                    Ok(backup::restore(&member, uploaded).await)
+                })
+            }
             other => self.handle_members(other, cx),
         }
     }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trireme_mvcc::{
-    At, Chunks, ClientId, Entry, Key, KeyRange, ListRequest, Object, Operation, Proposal, Refusal, RequestId, Restore,
-    Revision, Snapshot, State,
+    At, Chunks, ClientId, Entry, Key, KeyRange, ListRequest, Object, Operation, Proposal, Refusal, RequestId,
+    Restore, Revision, Snapshot, State,
 };
 use trireme_process::random_u64;
 use trireme_raft::store::{Store, StoreError};

@@ -107,7 +107,9 @@ fn options(lane: Lane, bytes: usize, deadline: Duration) -> CallOptions {
 fn told(member: MemberId, error: &CallError) -> TransportError {
     let why = error.to_string();
     match error {
-        CallError::Denied { .. } | CallError::NoSuchCall { .. } => TransportError::Unreachable { member, why },
+        CallError::Denied { .. } | CallError::NoSuchCall { .. } => {
+            TransportError::Unreachable { member, why }
+        }
         error if error.retry() == Retry::Safe => TransportError::Unreachable { member, why },
         _ => TransportError::NoAnswer { member, why },
     }
@@ -136,10 +138,15 @@ impl Outgoing {
         }
         // The receiver notices sooner; without it the stream ends with the next one.
         let head = self.head(0);
-        let _told = self.peer.call(&self.path, CLOSE, head.freeze(), options(self.lane, 0, STREAM_OPEN_LIMIT)).await;
+        let _told =
+            self.peer.call(&self.path, CLOSE, head.freeze(), options(self.lane, 0, STREAM_OPEN_LIMIT)).await;
     }
 
-    async fn pump(&self, out: &mut mpsc::Receiver<Bytes>, back: &mpsc::Sender<Bytes>) -> Result<(), CallError> {
+    async fn pump(
+        &self,
+        out: &mut mpsc::Receiver<Bytes>,
+        back: &mpsc::Sender<Bytes>,
+    ) -> Result<(), CallError> {
         let mut answers = FuturesOrdered::new();
         let (mut number, mut open) = (1, true);
         while open || !answers.is_empty() {

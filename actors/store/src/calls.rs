@@ -134,7 +134,9 @@ pub enum ReadRefused {
         compacted: Revision,
     },
     /// The member has not applied so far.
-    #[error("revision {requested} is not here yet (this member is at {current}); retry, or ask another member")]
+    #[error(
+        "revision {requested} is not here yet (this member is at {current}); retry, or ask another member"
+    )]
     Future {
         /// Asked for.
         requested: Revision,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use trireme_bus::{
-    Bus, BusClock, BusConfig, BusError, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable, Service,
-    SubEnd, Subscription,
+    Bus, BusClock, BusConfig, BusError, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable,
+    Service, SubEnd, Subscription,
 };
 use trireme_core::Tick;
 use trireme_faults::Faults;

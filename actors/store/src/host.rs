@@ -154,7 +154,8 @@ impl StoreHost {
             return Ok(member);
         }
         let mut phase = self.phase.subscribe();
-        let opened = tokio::time::timeout(limit, phase.wait_for(|phase| matches!(phase, Phase::Running(_)))).await;
+        let opened =
+            tokio::time::timeout(limit, phase.wait_for(|phase| matches!(phase, Phase::Running(_)))).await;
         match opened {
             Ok(_) => self.member().ok_or_else(|| self.not_running(limit)),
             Err(_) => Err(self.not_running(limit)),
@@ -279,7 +280,8 @@ impl StoreHost {
         };
         file.save(member_file)?;
         let disk_error = |source| OpenError::Io { what: "drawing an id", dir: dir.clone(), source };
-        let identity = Database::new_identity(cluster, file.member, LogKind::default()).map_err(disk_error)?;
+        let identity =
+            Database::new_identity(cluster, file.member, LogKind::default()).map_err(disk_error)?;
         let database = Database::create(Arc::new(RealDisk), dir, identity)?;
         MemberFile { created: true, ..file }.save(member_file)?;
         Ok((database, file.founder))

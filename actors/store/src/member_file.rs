@@ -25,7 +25,9 @@ pub(crate) struct MemberFile {
 pub(crate) enum MemberFileError {
     #[error("{file}: {source}")]
     Io { file: PathBuf, source: std::io::Error },
-    #[error("{file} is damaged ({source}): restore it from a backup of the data folder, or join anew with an empty one")]
+    #[error(
+        "{file} is damaged ({source}): restore it from a backup of the data folder, or join anew with an empty one"
+    )]
     Damaged { file: PathBuf, source: serde_json::Error },
 }
 

@@ -28,7 +28,10 @@ pub(crate) fn limited(timeout_ms: u64) -> Duration {
 /// A server asks to be taken in.
 pub(crate) async fn admit(member: &Member, caller: &Caller, call: Admit) -> Admission {
     if !caller.is_local() && caller.as_str() != format!("server:{}", call.machine) {
-        return Admission::Refused(format!("{caller} asked for server {}; a server asks for itself", call.machine));
+        return Admission::Refused(format!(
+            "{caller} asked for server {}; a server asks for itself",
+            call.machine
+        ));
     }
     // What this member has applied may be old.
     if let Err(error) = member.store.read_index().await {
@@ -75,7 +78,11 @@ fn lost_data(machine: &str) -> String {
 }
 
 /// Carries out a change by name.
-pub(crate) async fn change(member: &Member, registry: &Registry, call: ChangeMember) -> Result<(), StoreError> {
+pub(crate) async fn change(
+    member: &Member,
+    registry: &Registry,
+    call: ChangeMember,
+) -> Result<(), StoreError> {
     let limit = limited(call.timeout_ms);
     let change = match call.change {
         MemberChange::Add => added(member, registry, &call.machine).await?,
@@ -99,7 +106,8 @@ async fn added(member: &Member, registry: &Registry, machine: &str) -> Result<Me
         let why = format!("{machine} is member {id:x} already");
         return Err(StoreError::Membership { why });
     }
-    let asked = registry.call(&store_path(machine), GetIdentity {}, CallOptions::within(IDENTITY_LIMIT)).await;
+    let asked =
+        registry.call(&store_path(machine), GetIdentity {}, CallOptions::within(IDENTITY_LIMIT)).await;
     let identity = asked.map_err(|error| StoreError::Membership {
         why: format!("server {machine} does not say who it is ({error}); it must run and be joined first"),
     })?;

@@ -37,7 +37,8 @@ pub(crate) async fn list(member: &Member, call: List) -> Result<Listed, ReadRefu
         Consistency::AtRevision(at) => At::Exact(at),
         Consistency::Linearizable | Consistency::Local => At::Latest,
     };
-    let usize_of = |limit: u32| usize::try_from(limit).expect("32 bits fit a usize on every supported target");
+    let usize_of =
+        |limit: u32| usize::try_from(limit).expect("32 bits fit a usize on every supported target");
     let request = ListRequest {
         range: &call.range,
         at,

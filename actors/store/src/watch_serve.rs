@@ -47,7 +47,8 @@ pub(crate) async fn serve_watch(member: Member, topic: WatchTopic, publisher: Pu
 }
 
 async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Result<WatchEnd, PublishError> {
-    let bookmark_every = (topic.bookmark_ms > 0).then(|| Duration::from_millis(topic.bookmark_ms).max(BOOKMARK_MIN));
+    let bookmark_every =
+        (topic.bookmark_ms > 0).then(|| Duration::from_millis(topic.bookmark_ms).max(BOOKMARK_MIN));
     let mut cursor = match open(member, request(topic)).await {
         Ok(cursor) => cursor,
         Err(error) => return Ok(end_of(error)),
@@ -119,7 +120,8 @@ fn publish(publisher: &Publisher, message: &WatchMessage) -> Result<(), PublishE
 fn pack(batch: &Batch, out: &mut Vec<WatchMessage>) {
     let (mut events, mut bytes) = (Vec::new(), 0);
     for change in &batch.events {
-        let size = |object: Option<&std::sync::Arc<Object>>| object.map_or(0, |o| o.key().len() + o.value().len());
+        let size =
+            |object: Option<&std::sync::Arc<Object>>| object.map_or(0, |o| o.key().len() + o.value().len());
         let (object, previous) = (size(change.object()), size(change.previous()));
         if bytes > 0 && bytes + object + previous > MESSAGE_BYTES {
             out.push(WatchMessage::Events { events: std::mem::take(&mut events), through: None });
@@ -159,4 +161,3 @@ pub(crate) fn item(object: &Object) -> Item {
         lease: object.lease(),
     }
 }
-

@@ -69,7 +69,9 @@ pub struct WatchEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum WatchEnd {
     /// Events that were not delivered yet are forgotten: list again and watch from there.
-    #[error("revision {position} is too old: history begins after {compacted}; list again and watch from there")]
+    #[error(
+        "revision {position} is too old: history begins after {compacted}; list again and watch from there"
+    )]
     Compacted {
         /// Where the watch stood.
         position: Revision,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trireme_core::supervision::{BackOff, Intensity, WhenExceeded};
-use trireme_kernel::{ActorSpec, Behaviour, ChildError, Context, StartError, SupervisorRef, SupervisorSpec};
+use trireme_kernel::{
+    ActorSpec, Address, Behaviour, ChildError, Context, StartError, SupervisorRef, SupervisorSpec,
+};
 use trireme_raft::store::Store;
 
 use super::Reign;
@@ -41,20 +43,30 @@ impl LeaderScope {
     }
 }
 
+/// What the actor receives.
+#[derive(Debug)]
+pub enum ScopeInput {
+    /// The scope was started or stopped: the actor's state shows it.
+    Changed,
+}
+
 impl Behaviour for LeaderScope {
-    type Input = std::convert::Infallible;
+    type Input = ScopeInput;
 
     fn started(&mut self, cx: &mut Context<Self>) -> Result<(), StartError> {
         let scope = Scope {
             host: Arc::clone(&self.host),
             root: self.root.clone(),
             children: Arc::clone(&self.children),
+            actor: cx.address(),
         };
         cx.spawn_task(scope.run()).map(|_| ()).map_err(|limit| StartError(limit.to_string()))
     }
 
     fn handle(&mut self, input: Self::Input, _: &mut Context<Self>) {
-        match input {}
+        match input {
+            ScopeInput::Changed => {}
+        }
     }
 
     fn state_name(&self) -> &'static str {
@@ -67,6 +79,7 @@ struct Scope {
     host: Arc<StoreHost>,
     root: SupervisorRef,
     children: ScopeChildren,
+    actor: Address<ScopeInput>,
 }
 
 impl Scope {
@@ -93,7 +106,8 @@ impl Scope {
         let mut leadership = member.store.leadership();
         let mut yielding = self.host.yielding.subscribe();
         loop {
-            let (applied, applied_term) = member.store.read(|state| (state.applied_index(), state.applied_term()));
+            let (applied, applied_term) =
+                member.store.read(|state| (state.applied_index(), state.applied_term()));
             let step = plan_scope(Situation {
                 leadership: *leadership.borrow_and_update(),
                 yielding: *yielding.borrow_and_update() > 0,
@@ -139,11 +153,11 @@ impl Scope {
             .back_off(BackOff { max: Duration::from_secs(1), ..BackOff::default() });
         let spec = (self.children)(spec, &reign);
         // Before it runs: a scope that is there without a term would be stopped by the next incarnation.
-        self.host.scope_term.send_replace(Some(term));
+        self.tell(Some(term));
         match self.root.add_supervisor(spec) {
             Ok(_) => tracing::info!(term, "leader scope started"),
             Err(error) => {
-                self.host.scope_term.send_replace(None);
+                self.tell(None);
                 tracing::error!(term, %error, "the leader scope does not start");
                 tokio::time::sleep(PAUSE).await;
             }
@@ -159,6 +173,12 @@ impl Scope {
                 return tokio::time::sleep(PAUSE).await;
             }
         }
-        self.host.scope_term.send_replace(None);
+        self.tell(None);
+    }
+
+    fn tell(&self, term: Option<u64>) {
+        self.host.scope_term.send_replace(term);
+        // Only the actor's own picture of itself would be late.
+        let _full = self.actor.send(ScopeInput::Changed);
     }
 }

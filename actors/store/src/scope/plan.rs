@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_scope_waits_for_its_term_and_ends_with_it() {
-        let mut at = Situation { leadership: leads(3, true), yielding: false, applied_term: 2, running: None };
+        let mut at =
+            Situation { leadership: leads(3, true), yielding: false, applied_term: 2, running: None };
         assert_eq!(plan_scope(at), Step::WaitApplied);
         at.applied_term = 3;
         assert_eq!(plan_scope(at), Step::Start(3));
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn at_most_one_scope_acts_per_term() {
         for seed in 0..2_000 {
-            let mut rng = Rng::from_seed(seed);
+            let mut rng = Rng::new(seed);
             let mut leader_of: Vec<usize> = vec![usize::MAX];
             let mut started: Vec<Option<usize>> = vec![None];
             // What each member believes, and what runs there.

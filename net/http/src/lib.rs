@@ -5,7 +5,12 @@ mod body;
 mod front;
 mod handler;
 mod limits;
+pub mod negotiate;
+pub mod proxy;
 mod refusal;
+pub mod remote_command;
+pub mod spdy;
+pub mod websocket;
 
 pub use body::{
     COALESCE_LIMIT_BYTES, FrameReceiver, FrameSendError, FrameSender, ReplyBody, ReplyError, RequestBody,

@@ -15,16 +15,18 @@ use crate::cli::{ArmArgs, ChaosCommand, ClientArgs, Output};
 use crate::connect::{block_on, connect};
 use crate::data_dir;
 use crate::progress::{print, say};
+use crate::siege;
 
 /// Runs one of the subcommands.
 pub(crate) fn run(command: &ChaosCommand) -> anyhow::Result<()> {
-    block_on(async {
-        match command {
-            ChaosCommand::Arm(args) => arm(args).await,
-            ChaosCommand::List { client, output } => list(client, *output).await,
-            ChaosCommand::Heal { client } => heal(client).await,
-        }
-    })
+    match command {
+        ChaosCommand::Arm(args) => block_on(arm(args)),
+        ChaosCommand::List { client, output } => block_on(list(client, *output)),
+        ChaosCommand::Heal { client } => block_on(heal(client)),
+        ChaosCommand::Run { siege: args, seed } => siege::run(args, seed.unwrap_or_else(|| random_u64() >> 32)),
+        ChaosCommand::Replay { siege: args, seed } => siege::run(args, *seed),
+        ChaosCommand::Check { file, output } => siege::check(file, *output),
+    }
 }
 
 async fn arm(args: &ArmArgs) -> anyhow::Result<()> {

@@ -261,6 +261,29 @@ pub(crate) enum ChaosCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Besiege servers of its own: real processes, faults by seed, histories, a verdict per law.
+    Run {
+        #[command(flatten)]
+        siege: Box<crate::siege::SiegeArgs>,
+        /// Decides faults and operations; drawn at random and printed when left out.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Run the same faults again.
+    Replay {
+        #[command(flatten)]
+        siege: Box<crate::siege::SiegeArgs>,
+        /// The seed of the run to repeat; give its other flags as well.
+        #[arg(long)]
+        seed: u64,
+    },
+    /// Judge a recorded history again.
+    Check {
+        /// A file of JSON lines, as a siege leaves it.
+        file: PathBuf,
+        #[arg(long, short, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Args, Clone, Debug)]

@@ -13,6 +13,7 @@ mod permissions;
 mod progress;
 mod raft;
 mod revoke;
+mod siege;
 mod signals;
 mod token;
 mod up;

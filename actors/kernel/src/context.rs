@@ -154,11 +154,13 @@ impl<B: Behaviour> Context<B> {
         let guard = IoGuard::new(&meta.shared.gauges);
         let slot = Arc::clone(&self.slot);
         let incarnation = self.incarnation;
-        let task = meta.shared.io.spawn(async move {
+        let work = async move {
             let _guard = guard;
             let end = catch_async(work).await.unwrap_or_else(IoEnd::Panicked);
             slot.post(Control::IoEnded { incarnation, id, end });
-        });
+        };
+        // What the task logs carries the actor's path as well.
+        let task = meta.shared.io.spawn(work.in_current_span());
         meta.io.lock().insert(incarnation, id, task.abort_handle());
         Ok(IoId(id))
     }

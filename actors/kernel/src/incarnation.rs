@@ -20,7 +20,7 @@ use trireme_faults::MailboxFault;
 use crate::arbiter::ArbiterState;
 use crate::context::{Context, End};
 use crate::mailbox::{Control, IoEnd, Take};
-use crate::panic_text::catch;
+use crate::panic_text::{catch, drop_each};
 use crate::reply::handling;
 use crate::slot::Slot;
 use crate::spec::{Birth, Factory};
@@ -37,6 +37,8 @@ struct Life<B: Behaviour> {
     arbiter: Arc<ArbiterState>,
     timer: Timer,
     state: &'static str,
+    /// What the actor logs carries its path and incarnation.
+    span: tracing::Span,
     over: bool,
 }
 
@@ -59,10 +61,11 @@ pub(crate) fn launch<B: Behaviour>(
         arbiter: Arc::clone(&arbiter),
         timer: Timer::new(),
         state: "starting",
+        span: tracing::info_span!("actor", actor = %slot.meta.path, incarnation = incarnation.0),
         over: false,
     };
     arbiter.begin(slot.clone(), incarnation, now);
-    let born = life.birth(factory);
+    let born = life.span.clone().in_scope(|| life.birth(factory));
     match born {
         Ok(()) => {
             slot.meta.parent.started(slot.meta.child, incarnation);
@@ -102,7 +105,8 @@ impl<B: Behaviour> ActorFuture<Life<B>> for Pump {
         let arbiter = Arc::clone(&life.arbiter);
         arbiter.begin(life.slot.clone(), life.cx.incarnation, life.slot.meta.shared.clock.now());
         // The behaviour is guarded call by call; this catches what is around it, such as its `label`.
-        let turn = catch(|| life.turn(task)).unwrap_or_else(|text| {
+        let span = life.span.clone();
+        let turn = span.in_scope(|| catch(|| life.turn(task))).unwrap_or_else(|text| {
             life.finish(End { reason: ExitReason::Panic, error: Some(text) });
             Poll::Ready(())
         });
@@ -258,7 +262,7 @@ impl<B: Behaviour> Life<B> {
         };
         if matches!(fault, Some(MailboxFault::Kill)) {
             // Before the input is dropped, so that its caller learns of a restart.
-            self.slot.disown(self.cx.incarnation);
+            drop(self.slot.disown(self.cx.incarnation));
             return Step::End(End {
                 reason: ExitReason::Killed,
                 error: Some("killed by a fault point".to_owned()),
@@ -306,11 +310,11 @@ impl<B: Behaviour> Life<B> {
         }
         self.over = true;
         let incarnation = self.cx.incarnation;
-        self.slot.disown(incarnation);
+        let left = drop_each(self.slot.disown(incarnation));
         self.cx.abort_all_io();
         self.timer.clear(&self.slot.meta.shared);
         let behaviour = self.behaviour.take();
-        let dropped = catch(move || drop(behaviour));
+        let dropped = left.and(catch(move || drop(behaviour)));
         let error = end.error.or(dropped.err());
         self.slot.meta.report_end(incarnation, end.reason, error);
     }

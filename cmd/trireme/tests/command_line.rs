@@ -136,3 +136,18 @@ fn what_cannot_be_done_is_said() {
     assert!(text(&second.stderr).contains("in use by another trireme process"), "{}", text(&second.stderr));
     cluster.stop();
 }
+
+#[test]
+fn logs_name_the_actor_and_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_at(folder.path(), 2, 0, &["--log=info,trireme_bus=debug,trireme_process=debug"]);
+    cluster.run(&["actors"]);
+    cluster.stop();
+    let log = support::log_of(folder.path(), "s1");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON, as this is no terminal")).collect();
+    let with = |field: &str, start: &str| {
+        lines.iter().filter(|line| line["span"][field].to_string().trim_matches('"').starts_with(start)).count()
+    };
+    assert!(with("actor", "/server/s1/") > 0, "no line names its actor:\n{log}");
+    assert!(with("request", "") > 0 && with("call", "inspect.tree") > 0, "no line names its request:\n{log}");
+}

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 use trireme_core::Tick;
 use trireme_kernel::{ActorPath, CallError, Class, codec};
 
@@ -47,7 +48,11 @@ impl Session {
 
     /// Checks and starts a request, whichever stream it came on.
     pub(super) fn begin(self: &Arc<Self>, class: Class, request: Request, deadline: Duration) -> Handling {
-        let Request { path, name, key, body, .. } = request;
+        let Request { id, path, name, key, body, .. } = request;
+        // Below debug level the span costs one check.
+        let span =
+            tracing::debug_span!("request", peer = %self.peer, request = id, actor = &*path, call = &*name);
+        let _within = span.enter();
         if let Err(denied) = self.engine.permit(&self.peer, &path, &name, class) {
             let error = CallError::Denied { path: path_or_root(&path), reason: denied.to_string() };
             return Handling::Answered(Err(error));
@@ -55,12 +60,16 @@ impl Session {
         let peer = Arc::clone(&self.peer);
         let caller = self.caller.clone();
         let inbound = Inbound { peer, caller, path, name, body, deadline, class };
-        match key {
+        let handling = match key {
             None => self.engine.service.call(inbound),
             Some(key) => {
                 let path = path_or_root(&inbound.path);
                 self.engine.keyed.handle(&self.engine, &path, inbound, key)
             }
+        };
+        match handling {
+            Handling::Running(work) if !span.is_disabled() => Handling::Running(traced(work, span.clone())),
+            handling => handling,
         }
     }
 
@@ -118,6 +127,19 @@ impl Session {
         };
         Err(codec::encode(&error).unwrap_or_default())
     }
+}
+
+/// Tells at debug level how a request ended, with its id, its peer and the actor it went to.
+fn traced(work: BoxFuture<'static, Answer>, span: tracing::Span) -> BoxFuture<'static, Answer> {
+    let told = async move {
+        let answer = work.await;
+        match &answer {
+            Ok(body) => tracing::debug!(bytes = body.len(), "answered"),
+            Err(error) => tracing::debug!(%error, "failed"),
+        }
+        answer
+    };
+    told.instrument(span).boxed()
 }
 
 /// The path for an error message; requests with malformed paths get the root.

@@ -2,6 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use thiserror::Error;
+use tracing::Instrument;
 use trireme_core::Tick;
 use trireme_core::supervision::{ExitReason, Incarnation};
 

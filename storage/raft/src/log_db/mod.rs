@@ -46,8 +46,7 @@ pub struct LogEntry {
 pub struct LogSpan {
     /// Lowest index held, equal to `next` when empty.
     pub first: u64,
-    /// The index that the next entry must have. `None` before the first entry of an unpurged log, which may have
-    /// any index.
+    /// The index that the next entry must have; any index will do until the log has started.
     pub next: u64,
     /// False until the first append or purge.
     pub started: bool,

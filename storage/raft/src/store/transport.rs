@@ -19,7 +19,7 @@ pub use memory_net::MemoryNet;
 
 /// Messages that may wait in one direction of a [`Duplex`].
 pub const DUPLEX_MESSAGES: usize = 16;
-/// Largest message in bytes: a replication batch and the entry that ended it.
+/// Largest message in bytes, for a transport's frame limit: a replication batch and the entry that ended it.
 pub const MESSAGE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a message is for: a transport keeps these apart, so that none waits behind another.

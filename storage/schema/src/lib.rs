@@ -22,11 +22,13 @@ pub mod limits;
 pub mod names;
 pub mod patch;
 pub mod quantity;
+pub mod request;
 pub mod resource_version;
 pub mod selector;
 pub mod status;
 pub mod time;
 pub mod types;
+pub mod validate;
 pub mod view;
 
 pub use quantity::Quantity;

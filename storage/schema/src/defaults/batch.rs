@@ -44,3 +44,33 @@ pub(super) fn cron_job(object: &mut Value) {
         default_template_field(spec, "template");
     }
 }
+
+/// Labels the pods of a job by its UID and selects them, unless the selector is manual or the job has one.
+pub fn generate_job_selector(object: &mut Value, uid: &str) {
+    let name = object.at("metadata").text("name").to_owned();
+    let Some(spec) = object.object("spec") else { return };
+    if spec.is_true("manualSelector") {
+        return;
+    }
+    let Some(template) = spec.object("template") else { return };
+    let mut generated = Vec::new();
+    if let Some(labels) = template.object("metadata").and_then(|m| m.object("labels")) {
+        for (key, value) in [
+            ("batch.kubernetes.io/job-name", name.as_str()),
+            ("job-name", name.as_str()),
+            ("batch.kubernetes.io/controller-uid", uid),
+            ("controller-uid", uid),
+        ] {
+            labels.default(key, value);
+        }
+        generated.push(labels.clone());
+    }
+    if let Some(labels) = spec.object("selector").and_then(|s| s.object("matchLabels")) {
+        labels.default("batch.kubernetes.io/controller-uid", uid);
+    }
+    if let Some(metadata) = object.object("metadata")
+        && let Some(labels) = generated.pop()
+    {
+        metadata.default("labels", labels);
+    }
+}

@@ -7,11 +7,14 @@ mod apps;
 mod batch;
 mod core;
 mod pod;
+mod qos;
 mod rest;
 
 use serde_json::Value;
 
+pub use batch::generate_job_selector;
 pub use pod::default_pod_template;
+pub use qos::qos_class;
 
 /// Fills in the defaults of a built-in kind; kinds without defaults stay as they are.
 pub fn apply_defaults(group: &str, version: &str, kind: &str, object: &mut Value) {

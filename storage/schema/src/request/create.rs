@@ -1,0 +1,145 @@
+//! Creating objects.
+
+use serde_json::{Value, json};
+
+use super::strategy::{Generation, reset_fields, strategy};
+use super::target::{Context, Target};
+use crate::apply::{Writer, update_managers};
+use crate::names::generated_name;
+use crate::status::{Failure, Status};
+use crate::view::{Edit, View};
+
+/// Checks that the body's namespace is the request's, sets it, and records field ownership. Before admission.
+///
+/// # Errors
+/// 400 when the namespaces differ.
+pub fn begin_create(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    place(object, target, context)?;
+    if context.subresource.is_empty() {
+        own(&target.empty(), object, target, context);
+    }
+    Ok(())
+}
+
+/// Puts the object into the request's namespace.
+///
+/// # Errors
+/// 400 when the object names another namespace.
+pub fn place(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    let Some(metadata) = object.object("metadata") else { return Ok(()) };
+    let given = metadata.text("namespace");
+    if target.namespaced {
+        if !given.is_empty() && given != context.namespace {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        metadata.put("namespace", context.namespace);
+    } else {
+        metadata.remove("namespace");
+    }
+    Ok(())
+}
+
+/// Records which fields `new` changes against `live`.
+pub(super) fn own(live: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) {
+    let has_status = target.custom || strategy(target.group, target.kind).status;
+    let reset = reset_fields(target.group, target.kind, has_status, context.subresource);
+    let api_version = target.api_version();
+    let writer = Writer {
+        manager: context.manager,
+        api_version: &api_version,
+        subresource: context.subresource,
+        time: context.time,
+        reset: &reset,
+    };
+    update_managers(live, new, target.of, &writer);
+}
+
+/// Fills in system metadata and the first status, and validates. After mutating admission.
+///
+/// # Errors
+/// 422 with every finding.
+pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    let rules = strategy(target.group, target.kind);
+    if let Some(metadata) = object.object("metadata") {
+        metadata.put("creationTimestamp", context.time);
+        metadata.put("uid", context.uid);
+        for name in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+            metadata.remove(name);
+        }
+        if metadata.text("name").is_empty() && !metadata.text("generateName").is_empty() {
+            let name = generated_name(metadata.text("generateName"), context.suffix);
+            metadata.put("name", name);
+        }
+        match rules.generation {
+            Generation::Fields(_) | Generation::ContentAndLabels => metadata.put("generation", 1),
+            Generation::None | Generation::FieldsFromZero(_) if target.custom => metadata.put("generation", 1),
+            Generation::None | Generation::FieldsFromZero(_) => {}
+        }
+    }
+    if target.custom {
+        return Ok(());
+    }
+    prepare(object, target, context);
+    let errors = crate::validate::validate_create(target.group, target.version, target.kind, object);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let name = object.at("metadata").text("name");
+    Err(Status::invalid(target.group, target.kind, name, &errors))
+}
+
+fn reset_status(object: &mut Value, target: &Target<'_>) {
+    match target.empty().remove("status") {
+        Some(status) => object.put("status", status),
+        None => {
+            object.remove("status");
+        }
+    }
+}
+
+/// The kind's own preparations: first status, generated labels.
+fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
+    if strategy(target.group, target.kind).status {
+        reset_status(object, target);
+    }
+    match (target.group, target.kind) {
+        ("", "Pod") => {
+            let class = crate::defaults::qos_class(object);
+            object.put("status", json!({"phase": "Pending", "qosClass": class}));
+        }
+        ("", "Namespace") => {
+            object.put("status", json!({"phase": "Active"}));
+            let Some(spec) = object.object("spec") else { return };
+            let mut finalizers = spec.list("finalizers").to_vec();
+            if !finalizers.contains(&json!("kubernetes")) {
+                finalizers.push("kubernetes".into());
+            }
+            spec.put("finalizers", finalizers);
+            crate::defaults::apply_defaults("", "v1", "Namespace", object);
+        }
+        ("", "PersistentVolume" | "PersistentVolumeClaim") => object.put("status", json!({"phase": "Pending"})),
+        ("batch", "Job") => {
+            crate::defaults::generate_job_selector(object, context.uid);
+        }
+        ("discovery.k8s.io", "EndpointSlice") => {
+            for endpoint in object.items("endpoints") {
+                endpoint.remove("deprecatedTopology");
+            }
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            let stored: Vec<Value> = object
+                .at("spec")
+                .list("versions")
+                .iter()
+                .filter(|v| v.is_true("storage"))
+                .map(|v| v.at("name").clone())
+                .collect();
+            if let Some(status) = object.object("status") {
+                status.put("storedVersions", stored);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,223 @@
+//! Updating objects.
+
+use serde_json::Value;
+
+use super::create::{own, place};
+use super::strategy::{Generation, strategy};
+use super::target::{Context, Target};
+use crate::field::{ErrorList, Path};
+use crate::status::{Failure, Status};
+use crate::view::{Edit, View, same};
+
+/// Checks name and namespace against the path and records field ownership. Before admission.
+///
+/// # Errors
+/// 400 when name or namespace differ from the path.
+pub fn begin_update(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    check_name(new, context)?;
+    place(new, target, context)?;
+    own(old, new, target, context);
+    Ok(())
+}
+
+/// Checks the object's name against the path.
+///
+/// # Errors
+/// 400 when it is missing or another one.
+pub fn check_name(new: &Value, context: &Context<'_>) -> Result<(), Failure> {
+    let name = new.at("metadata").text("name");
+    if name.is_empty() {
+        let url = context.name;
+        return Err(Status::bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if name != context.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            context.name
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the identity and version that an update carries against the stored object.
+///
+/// # Errors
+/// 409 when the object is another one or has changed, 422 when the kind demands a version and none came.
+pub fn check_version(old: &Value, new: &Value, target: &Target<'_>) -> Result<(), Failure> {
+    let (before, after) = (old.at("metadata"), new.at("metadata"));
+    let name = before.text("name");
+    let sent = after.text("resourceVersion");
+    let unconditional = target.custom || strategy(target.group, target.kind).unconditional_update;
+    if matches!(sent, "" | "0") {
+        if unconditional {
+            return Ok(());
+        }
+        let mut errors = ErrorList::new();
+        let path = Path::new("metadata");
+        errors.invalid_text(&path.child("resourceVersion"), "0x0", "must be specified for an update");
+        return Err(Status::invalid(target.group, target.kind, name, &errors));
+    }
+    if sent != before.text("resourceVersion") {
+        return Err(Status::modified(target.group, target.resource, name));
+    }
+    Ok(())
+}
+
+fn keep(metadata: &mut Value, old: &Value, name: &str) {
+    match old.at(name) {
+        Value::Null => {
+            metadata.remove(name);
+        }
+        value => metadata.put(name, value.clone()),
+    }
+}
+
+/// Restores what an update cannot change, raises the generation, and validates. After mutating admission.
+///
+/// The caller compares resourceVersions (see [`crate::resource_version::permits`]).
+///
+/// # Errors
+/// 409 when the UIDs differ, 422 with every finding.
+pub fn finish_update(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    let rules = strategy(target.group, target.kind);
+    let old_meta = old.at("metadata");
+    if let Some(metadata) = new.object("metadata") {
+        keep(metadata, old_meta, "generation");
+        if metadata.text("uid").is_empty() {
+            keep(metadata, old_meta, "uid");
+        }
+        keep(metadata, old_meta, "creationTimestamp");
+        if metadata.text("resourceVersion").is_empty() {
+            keep(metadata, old_meta, "resourceVersion");
+        }
+        if old_meta.has("deletionTimestamp") {
+            keep(metadata, old_meta, "deletionTimestamp");
+        }
+        if old_meta.has("deletionGracePeriodSeconds") && !metadata.has("deletionGracePeriodSeconds") {
+            keep(metadata, old_meta, "deletionGracePeriodSeconds");
+        }
+        metadata.remove("selfLink");
+    }
+    prepare(old, new, target, context);
+    raise_generation(old, new, &rules.generation, target, context);
+    keep_times(old, new);
+    if target.custom {
+        let errors = crate::validate::validate_meta_update(old, new);
+        return finding(&errors, new, target);
+    }
+    let errors = match context.subresource {
+        "" => crate::validate::validate_update(target.group, target.version, target.kind, old, new),
+        "status" => crate::validate::validate_status_update(target.group, target.kind, old, new),
+        _ => crate::validate::validate_meta_update(old, new),
+    };
+    finding(&errors, new, target)
+}
+
+fn finding(errors: &ErrorList, new: &Value, target: &Target<'_>) -> Result<(), Failure> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(target.group, target.kind, new.at("metadata").text("name"), errors))
+}
+
+/// What the subresource cannot change is taken from the old object.
+fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) {
+    let keep_field = |new: &mut Value, name: &str| match old.at(name) {
+        Value::Null => {
+            new.remove(name);
+        }
+        value => new.put(name, value.clone()),
+    };
+    match context.subresource {
+        "" => {
+            if target.custom || strategy(target.group, target.kind).status {
+                keep_field(new, "status");
+            }
+            match (target.group, target.kind) {
+                ("", "Namespace") => keep_field(new, "spec"),
+                ("", "Secret") if new.text("type").is_empty() => keep_field(new, "type"),
+                ("certificates.k8s.io", "CertificateSigningRequest") => keep_field(new, "spec"),
+                _ => {}
+            }
+        }
+        "status" => {
+            if target.custom {
+                let managed = new.at("metadata").at("managedFields").clone();
+                let status = new.at("status").clone();
+                *new = old.clone();
+                new.put("status", status);
+                if let Some(metadata) = new.object("metadata") {
+                    metadata.put("managedFields", managed);
+                }
+                return;
+            }
+            keep_field(new, "spec");
+            if let Some(metadata) = new.object("metadata") {
+                match (target.group, target.kind) {
+                    ("", "Pod") => {
+                        keep(metadata, old.at("metadata"), "ownerReferences");
+                        keep(metadata, old.at("metadata"), "deletionTimestamp");
+                    }
+                    ("apps", "Deployment") => keep(metadata, old.at("metadata"), "labels"),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn raise_generation(old: &Value, new: &mut Value, rule: &Generation, target: &Target<'_>, context: &Context<'_>) {
+    if context.subresource == "status" {
+        return;
+    }
+    let content = |new: &Value| {
+        let except = |o: &Value| {
+            let mut o = o.clone();
+            o.remove("metadata");
+            o.remove("status");
+            o
+        };
+        !same(&except(old), &except(new))
+    };
+    let changed = match rule {
+        _ if target.custom => content(new),
+        Generation::None => false,
+        Generation::Fields(names) | Generation::FieldsFromZero(names) => {
+            names.iter().any(|name| !same(old.at(name), new.at(name)))
+        }
+        Generation::ContentAndLabels => {
+            content(new) || !same(old.at("metadata").at("labels"), new.at("metadata").at("labels"))
+        }
+    };
+    if changed {
+        let next = old.at("metadata").int("generation").unwrap_or(0) + 1;
+        if let Some(metadata) = new.object("metadata") {
+            metadata.put("generation", next);
+        }
+    }
+}
+
+/// A write that changes nothing keeps the times of field ownership, and so writes nothing.
+fn keep_times(old: &Value, new: &mut Value) {
+    let without_times = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object.object("metadata") {
+            metadata.items("managedFields").for_each(|entry| {
+                entry.remove("time");
+            });
+            metadata.remove("resourceVersion");
+        }
+        object
+    };
+    if old.at("metadata").at("managedFields") != new.at("metadata").at("managedFields")
+        && without_times(old) == without_times(new)
+    {
+        let managed = old.at("metadata").at("managedFields").clone();
+        if let Some(metadata) = new.object("metadata") {
+            metadata.put("managedFields", managed);
+        }
+    }
+}

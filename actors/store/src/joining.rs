@@ -17,6 +17,8 @@ use crate::host::{Member, StoreHost, store_path};
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pause after a refusal: somebody has to act.
 const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+/// Pause between two questions whether this member still is one, while no quorum answers.
+const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// Without a leader for this long a member asks whether it was removed.
 const ALONE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for one answer.
@@ -24,13 +26,22 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(7);
 
 /// Runs for as long as the store actor's incarnation does.
 pub(crate) async fn keep_standing(host: Arc<StoreHost>, member: Member, registry: Registry) {
+    let mut confirmed = false;
     loop {
         let status = member.store.status();
         let role = status.members.get(&member.id).map(|me| me.role);
         match role {
+            Some(Role::Voter) if !confirmed && status.members.len() > 1 => {
+                let refused = matches!(&*host.standing().borrow(), Standing::Refused { .. });
+                if !refused {
+                    host.set_standing(Standing::Voter);
+                }
+                confirmed = confirm(&host, &member, &registry).await;
+            }
             Some(Role::Voter) => {
                 host.set_standing(Standing::Voter);
-                stay(&host, &member, &registry).await;
+                stay(&member).await;
+                confirmed = false;
             }
             Some(Role::Learner) => {
                 host.set_standing(Standing::Learning);
@@ -50,18 +61,34 @@ pub(crate) async fn keep_standing(host: Arc<StoreHost>, member: Member, registry
     }
 }
 
-/// A voter stays one until it is removed. It may never hear of that, so it asks when no leader speaks to it.
-async fn stay(host: &StoreHost, member: &Member, registry: &Registry) {
+/// Asks the others whether this member still is one: its own copy of the membership may be old, and those who were
+/// removed are not spoken to any more.
+async fn confirm(host: &StoreHost, member: &Member, registry: &Registry) -> bool {
+    match ask(host, member, registry, false).await {
+        Admission::Member => true,
+        Admission::Later(_) => {
+            tokio::time::sleep(CONFIRM_PAUSE).await;
+            false
+        }
+        Admission::Refused(why) => {
+            host.set_standing(Standing::Refused { why });
+            tokio::time::sleep(REFUSED_PAUSE).await;
+            false
+        }
+    }
+}
+
+/// A voter stays one until it is removed; it may never hear of that, so this ends when no leader is known for long.
+async fn stay(member: &Member) {
     let mut leadership = member.store.leadership();
-    if leadership.wait_for(|now| now.leader.is_none()).await.is_err() {
-        return tokio::time::sleep(REFUSED_PAUSE).await;
-    }
-    if tokio::time::timeout(ALONE_LIMIT, leadership.wait_for(|now| now.leader.is_some())).await.is_ok() {
-        return;
-    }
-    if let Admission::Refused(why) = ask(host, member, registry, false).await {
-        host.set_standing(Standing::Refused { why });
-        tokio::time::sleep(REFUSED_PAUSE).await;
+    loop {
+        if leadership.wait_for(|now| now.leader.is_none()).await.is_err() {
+            return tokio::time::sleep(REFUSED_PAUSE).await;
+        }
+        let led = leadership.wait_for(|now| now.leader.is_some());
+        if tokio::time::timeout(ALONE_LIMIT, led).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -24,7 +24,12 @@ async fn a_saved_snapshot_comes_back_under_new_revisions_and_no_watcher_is_foole
     cluster.must("s3", &["kv", "delete", "/kept/001"]);
     let seen = all(&client, "/").await.iter().map(|item| item.mod_revision).max().unwrap();
     let follower = cluster.client("s3").await;
-    let topic = |after| WatchTopic { filter: WatchFilter::Prefix("/".into()), after, previous: false, bookmark_ms: 0 };
+    let topic = |after| WatchTopic {
+        filter: WatchFilter::Prefix("/".into()),
+        after,
+        previous: false,
+        bookmark_ms: 0,
+    };
     let mut watcher = follower.watch(&topic(seen)).unwrap();
 
     let said = cluster.must("s3", &["raft", "snapshot", "restore", file]);

@@ -59,14 +59,19 @@ impl Cluster {
         let _old = std::fs::remove_file(self.ready(name));
         let mut command = self.command(name);
         command.args(["--log=info,openraft=warn", "--log-format=json", "server", "--listen=127.0.0.1:0"]);
-        command.arg(format!("--node-name={name}")).arg("--stop-on-stdin-eof").arg("--ready-file").arg(self.ready(name));
+        command
+            .arg(format!("--node-name={name}"))
+            .arg("--stop-on-stdin-eof")
+            .arg("--ready-file")
+            .arg(self.ready(name));
         if let Some((through, token)) = join {
             command.arg(format!("--join={through}")).env("TRIREME_TOKEN", token);
         }
         std::fs::create_dir_all(self.data(name)).expect("a data folder");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log(name)).expect("a log");
         let log_too = log.try_clone().expect("a log");
-        let child = command.stdin(Stdio::piped()).stdout(log).stderr(log_too).spawn().expect("trireme starts");
+        let child =
+            command.stdin(Stdio::piped()).stdout(log).stderr(log_too).spawn().expect("trireme starts");
         self.servers.insert(name.to_owned(), child);
     }
 
@@ -136,7 +141,10 @@ impl Cluster {
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trireme"));
-        command.env("TRIREME_DATA_DIR", self.data(name)).env_remove("TRIREME_TOKEN").env_remove("TRIREME_LOG");
+        command
+            .env("TRIREME_DATA_DIR", self.data(name))
+            .env_remove("TRIREME_TOKEN")
+            .env_remove("TRIREME_LOG");
         command
     }
 

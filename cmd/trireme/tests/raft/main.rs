@@ -5,6 +5,7 @@ mod backup;
 mod failover;
 mod kit;
 mod lost_data;
+mod measure;
 mod membership;
 mod scope;
 mod watches;

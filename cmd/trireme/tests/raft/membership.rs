@@ -7,7 +7,7 @@ use crate::writer::{Writer, all, check, put};
 async fn a_cluster_grows_live_from_one_to_five_and_loses_the_dead() {
     let mut cluster = Cluster::start(1).await;
     put(&cluster.client("s1").await, "/before", "alone").await;
-    let writer = Writer::start(&cluster, "/grow/").await;
+    let writer = Writer::start(&cluster, "/grow/");
     for (name, voters) in [("s2", 2), ("s3", 3), ("s4", 4), ("s5", 5)] {
         cluster.join(name).await;
         cluster.until_voters(voters).await;
@@ -20,7 +20,10 @@ async fn a_cluster_grows_live_from_one_to_five_and_loses_the_dead() {
     cluster.must("s1", &["raft", "remove", "s5"]);
     cluster.until_voters(4).await;
     let refused = cluster.run("s1", &["raft", "remove", "s9"]);
-    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("no member is called s9"));
+    assert!(
+        !refused.status.success()
+            && String::from_utf8_lossy(&refused.stderr).contains("no member is called s9")
+    );
     let written = writer.stop().await;
     assert!(!written.acknowledged.is_empty());
     let client = cluster.client("s4").await;
@@ -54,7 +57,7 @@ async fn a_removed_server_is_told_so_and_joins_as_a_new_member() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_moves_where_it_is_asked_to() {
     let cluster = Cluster::start(3).await;
-    let writer = Writer::start(&cluster, "/move/").await;
+    let writer = Writer::start(&cluster, "/move/");
     for _ in 0..4 {
         let leader = cluster.leader().await;
         let to = cluster.names().into_iter().find(|name| *name != leader).unwrap();

@@ -20,7 +20,9 @@ async fn follow(address: std::net::SocketAddr, admin: std::path::PathBuf, prefix
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let limit = Duration::from_secs(2);
-        let Ok(client) = trireme_store::StoreClient::connect_to(&admin, &[address], limit).await else { continue };
+        let Ok(client) = trireme_store::StoreClient::connect_to(&admin, &[address], limit).await else {
+            continue;
+        };
         let filter = WatchFilter::Prefix(Key::from(prefix));
         let topic = WatchTopic { filter, after, previous: true, bookmark_ms: 100 };
         let mut stream = client.watch(&topic).unwrap();
@@ -55,7 +57,7 @@ async fn watchers_of_every_member_see_every_change_once_and_in_order() {
         let task = tokio::spawn(follow(cluster.address(&name), admin, "/w/", Arc::clone(&seen)));
         watchers.push((name, seen, task));
     }
-    let writer = Writer::start(&cluster, "/w/").await;
+    let writer = Writer::start(&cluster, "/w/");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let leader = cluster.leader().await;
     cluster.kill(&leader);
@@ -66,7 +68,8 @@ async fn watchers_of_every_member_see_every_change_once_and_in_order() {
     let written = writer.stop().await;
     put(&cluster.client("s1").await, "/w/zzz", "last").await;
     let items = all(&cluster.client("s1").await, "/w/").await;
-    let mut expected: Vec<(Revision, Key)> = items.into_iter().map(|item| (item.mod_revision, item.key)).collect();
+    let mut expected: Vec<(Revision, Key)> =
+        items.into_iter().map(|item| (item.mod_revision, item.key)).collect();
     expected.sort();
     assert!(expected.len() > written.acknowledged.len());
     let started = Instant::now();
@@ -86,7 +89,8 @@ async fn a_watch_of_one_member_is_not_ended_by_the_death_of_its_actor() {
     let cluster = Cluster::start(1).await;
     let client = cluster.client("s1").await;
     let after = client.call(GetStatus {}).await.unwrap().revision;
-    let topic = WatchTopic { filter: WatchFilter::Prefix("/k/".into()), after, previous: false, bookmark_ms: 0 };
+    let topic =
+        WatchTopic { filter: WatchFilter::Prefix("/k/".into()), after, previous: false, bookmark_ms: 0 };
     let mut stream = client.watch(&topic).unwrap();
     cluster.must("s1", &["chaos", "arm", "--kill=/server/s1/store", "--max-hits=1"]);
     // The call that dies with the actor; its outcome is unknown to us.

@@ -1,6 +1,8 @@
 //! A writer that survives everything: it repeats each write under its request id, at whichever server answers, until
 //! it knows the outcome.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use trireme_mvcc::{ClientId, Guard, Key, KeyRange, Operation, Proposal, RequestId, Revision};
-use trireme_process::random_u64;
+use trireme_process::{Admin, random_u64};
 use trireme_store::StoreClient;
 use trireme_store::calls::{Consistency, GetStatus, Item, List, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Propose};
 
@@ -31,24 +33,16 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Creates `<prefix>000000` and so on, one after the other, until stopped.
-    pub(crate) async fn start(cluster: &Cluster, prefix: &str) -> Self {
-        let mut clients = Vec::new();
-        for name in cluster.names() {
-            clients.push(cluster.client(&name).await);
-        }
+    /// Creates `<prefix>000001` and so on, one after the other, until stopped.
+    pub(crate) fn start(cluster: &Cluster, prefix: &str) -> Self {
+        let names = cluster.names().into_iter();
+        let clients = names.map(|name| Reach::new(cluster.data(&name).join("admin"), cluster.address(&name)));
+        let clients = clients.collect();
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::default();
-        let task = tokio::spawn(write(clients, prefix.to_owned(), Arc::clone(&stop), Arc::clone(&acknowledged)));
+        let task =
+            tokio::spawn(write(clients, prefix.to_owned(), Arc::clone(&stop), Arc::clone(&acknowledged)));
         Self { stop, acknowledged, task }
-    }
-
-    /// Ends it wherever it is; what it had acknowledged until it lost its servers must be in `items`.
-    pub(crate) async fn abort_and_check(self, items: &[Item]) {
-        let acknowledged = self.acknowledged.lock().clone();
-        self.task.abort();
-        assert!(!acknowledged.is_empty());
-        check(&Written { acknowledged, longest_gap: Duration::ZERO }, items);
     }
 
     pub(crate) async fn stop(self) -> Written {
@@ -58,13 +52,36 @@ impl Writer {
     }
 }
 
+/// The way to one server, made anew when it broke.
+struct Reach {
+    admin: PathBuf,
+    address: SocketAddr,
+    client: Option<StoreClient>,
+}
+
+impl Reach {
+    fn new(admin: PathBuf, address: SocketAddr) -> Self {
+        Self { admin, address, client: None }
+    }
+
+    async fn client(&mut self) -> Option<&StoreClient> {
+        if self.client.is_none() {
+            let admin = Admin::load(&self.admin).ok()?;
+            self.client =
+                StoreClient::connect_to(&admin, &[self.address], Duration::from_millis(300)).await.ok();
+        }
+        self.client.as_ref()
+    }
+}
+
 async fn write(
-    clients: Vec<StoreClient>,
+    mut clients: Vec<Reach>,
     prefix: String,
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<(Key, Revision)>>>,
 ) -> Duration {
-    let born = clients[0].call(GetStatus {}).await.expect("a status").raft.applied;
+    let first = clients[0].client().await.expect("a server answers");
+    let born = first.call(GetStatus {}).await.expect("a status").raft.applied;
     let client = ClientId(u128::from(random_u64()));
     let (mut longest_gap, mut at, mut last) = (Duration::ZERO, 0, Instant::now());
     for sequence in 1.. {
@@ -75,19 +92,25 @@ async fn write(
         let put = Operation::Put { key: key.clone(), value: Bytes::from(sequence.to_string()), lease: None };
         let request = RequestId { client, born, sequence, acknowledged: sequence - 1 };
         // Carried out twice, the guard would refuse the second one.
-        let proposal = Proposal::transaction(vec![Guard::Absent(key.clone())], vec![put]).with_request(request);
+        let proposal =
+            Proposal::transaction(vec![Guard::Absent(key.clone())], vec![put]).with_request(request);
         let started = Instant::now();
         let revision = loop {
             let call = Propose { proposal: proposal.clone(), timeout_ms: 400 };
             let within = Duration::from_millis(600);
-            let answer = clients[at].call_within(call, within, trireme_kernel::Class::Control).await;
+            let answer = match clients[at].client().await {
+                Some(client) => client.call_within(call, within, trireme_kernel::Class::Control).await.ok(),
+                None => None,
+            };
             match answer {
-                Ok(Ok(committed)) => match committed.outcome.expect("a fresh key under one request id") {
+                Some(Ok(committed)) => match committed.outcome.expect("a fresh key under one request id") {
                     trireme_mvcc::Answer::Committed { revision, .. } => break revision,
                     other => panic!("{other:?}"),
                 },
-                Ok(Err(_)) | Err(_) => {
+                // Whatever it was: the same request elsewhere.
+                Some(Err(_)) | None => {
                     assert!(started.elapsed() < LIMIT, "no write for {LIMIT:?}");
+                    clients[at].client = None;
                     at = (at + 1) % clients.len();
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
@@ -104,7 +127,8 @@ async fn write(
 pub(crate) async fn put(client: &StoreClient, key: &str, value: &str) -> Revision {
     let put = Operation::Put { key: key.into(), value: Bytes::from(value.to_owned()), lease: None };
     let proposal = Proposal::transaction(Vec::new(), vec![put]);
-    let committed = client.call(Propose { proposal, timeout_ms: 4_500 }).await.expect("an answer").expect("committed");
+    let committed =
+        client.call(Propose { proposal, timeout_ms: 4_500 }).await.expect("an answer").expect("committed");
     match committed.outcome.expect("carried out") {
         trireme_mvcc::Answer::Committed { revision, .. } => revision,
         other => panic!("{other:?}"),

@@ -122,19 +122,35 @@ fn inside(old: Option<&Value>, new: Option<&Value>, of: TypeRef<'_>, out: &mut C
 fn lists(old: Option<&Value>, new: Option<&Value>, of: TypeRef<'_>, out: &mut Comparison) {
     let (Some(list), Some(item_type)) = (of.as_list(), of.item()) else { return };
     let (before, after) = (index(list, old), index(list, new));
-    for (step, item) in &before {
-        visit(step, Some(item), after.get(step).copied(), item_type, out);
+    for (step, (item, twice)) in &before {
+        match after.get(step) {
+            Some((now, now_twice)) if *twice || *now_twice => {
+                if now != item {
+                    out.modified.insert(step);
+                }
+            }
+            now => visit(step, Some(item), now.map(|n| n.0), item_type, out),
+        }
     }
-    for (step, item) in &after {
-        if !before.contains_key(step) {
-            visit(step, None, Some(item), item_type, out);
+    for (step, (item, twice)) in &after {
+        match (before.contains_key(step), twice) {
+            (true, _) => {}
+            (false, true) => out.added.insert(step),
+            (false, false) => visit(step, None, Some(item), item_type, out),
         }
     }
 }
 
-fn index<'a>(list: &ListType, value: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+/// Items by their step, and whether the step occurs twice; such items are owned as a whole.
+fn index<'a>(list: &ListType, value: Option<&'a Value>) -> BTreeMap<String, (&'a Value, bool)> {
     let items = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    items.iter().filter_map(|item| Some((item_step(list, item)?, item))).collect()
+    let mut out: BTreeMap<String, (&Value, bool)> = BTreeMap::new();
+    for item in items {
+        if let Some(step) = item_step(list, item) {
+            out.entry(step).and_modify(|e| e.1 = true).or_insert((item, false));
+        }
+    }
+    out
 }
 
 #[cfg(test)]

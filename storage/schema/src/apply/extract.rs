@@ -13,31 +13,18 @@ pub fn field_set(value: &Value, of: TypeRef<'_>) -> Set {
     out
 }
 
-fn is_leaf(value: &Value, of: TypeRef<'_>) -> bool {
-    match value {
-        Value::Object(map) => map.is_empty() || of.is_atomic(),
-        Value::Array(items) => items.is_empty() || of.as_list().is_none_or(|l| l.kind == ListKind::Atomic),
-        _ => true,
-    }
-}
-
-fn visit(step: &str, value: &Value, of: TypeRef<'_>, out: &mut Set) {
-    if is_leaf(value, of) {
-        out.insert(step);
-        return;
-    }
-    let mut children = Set::new();
-    below(value, of, &mut children);
-    out.put_children(step, children);
-}
-
 fn below(value: &Value, of: TypeRef<'_>, out: &mut Set) {
     match value {
         Value::Object(map) => {
             for (name, inner) in map {
-                if let Some(child) = of.child(name) {
-                    visit(&format!("f:{name}"), inner, child, out);
+                let Some(child) = of.child(name) else { continue };
+                let step = format!("f:{name}");
+                let declared = of.as_struct().is_some_and(|s| s.field(name).is_some());
+                let hollow = inner.is_null() || inner.as_object().is_some_and(serde_json::Map::is_empty);
+                if hollow || !declared || is_leaf(inner, child) {
+                    out.insert(&step);
                 }
+                children(&step, inner, child, out);
             }
         }
         Value::Array(items) => {
@@ -45,14 +32,52 @@ fn below(value: &Value, of: TypeRef<'_>, out: &mut Set) {
             for item in items {
                 let Some(step) = item_step(list, item) else { continue };
                 out.insert(&step);
-                if !is_leaf(item, item_type) {
-                    let mut children = Set::new();
-                    below(item, item_type, &mut children);
-                    out.put_children(&step, children);
-                }
+                children(&step, item, item_type, out);
             }
         }
         _ => {}
+    }
+}
+
+fn children(step: &str, value: &Value, of: TypeRef<'_>, out: &mut Set) {
+    if !is_leaf(value, of) {
+        let mut inner = Set::new();
+        below(value, of, &mut inner);
+        out.put_children(step, inner);
+    }
+}
+
+/// Owned as a whole. An empty keyed list owns nothing.
+fn is_leaf(value: &Value, of: TypeRef<'_>) -> bool {
+    match value {
+        Value::Object(_) => of.is_atomic(),
+        Value::Array(_) => of.as_list().is_none_or(|l| l.kind == ListKind::Atomic),
+        _ => true,
+    }
+}
+
+/// Whether every item of a keyed list has its keys and sets hold no value twice; ownership of other objects cannot be
+/// tracked.
+pub(super) fn is_trackable(value: &Value, of: TypeRef<'_>) -> bool {
+    match value {
+        Value::Object(map) => map.iter().all(|(name, inner)| of.child(name).is_none_or(|c| is_trackable(inner, c))),
+        Value::Array(items) => {
+            let (Some(list), Some(item_type)) = (of.as_list(), of.item()) else { return true };
+            let mut seen = Vec::new();
+            items.iter().all(|item| {
+                let known = match list.kind {
+                    ListKind::Atomic => true,
+                    ListKind::Map => item_step(list, item).is_some(),
+                    ListKind::Set => item_step(list, item).is_some_and(|step| {
+                        let fresh = !seen.contains(&step);
+                        seen.push(step);
+                        fresh
+                    }),
+                };
+                known && is_trackable(item, item_type)
+            })
+        }
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::compare::{Comparison, compare};
-use super::extract::{check_declared, field_set};
+use super::extract::{check_declared, field_set, is_trackable};
 use super::managed::{Managed, ManagerId, Operation, Owned};
 use super::merge::merge;
 use super::remove::remove_items;
@@ -151,6 +151,9 @@ pub fn update_managers(live: &Value, new: &mut Value, of: TypeRef<'_>, writer: &
     if let Some(metadata) = new.get_some("metadata") {
         metadata.remove("managedFields");
     }
+    if !is_trackable(new, of) {
+        return;
+    }
     let bare_live = without_managed(live);
     let changes = compare(&bare_live, new, of);
     track(&mut managed, &changes, writer);
@@ -248,8 +251,29 @@ pub fn apply(
     if unchanged {
         object = bare_live;
     }
+    if writer.manager == "kubectl" {
+        sync_last_applied(&mut object, config);
+    }
     set_managed(&mut object, &managed);
     Ok(Applied { object, unchanged })
+}
+
+/// Client-side appliers keep their configuration in an annotation; an apply by kubectl keeps it up to date, so that
+/// one may go back and forth.
+fn sync_last_applied(object: &mut Value, config: &Value) {
+    const NAME: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let Some(annotations) = object.get_some("metadata").and_then(|m| m.get_some("annotations")) else { return };
+    if !annotations.has(NAME) {
+        return;
+    }
+    let mut config = config.clone();
+    if let Some(metadata) = config.get_some("metadata") {
+        metadata.remove("managedFields");
+        if let Some(annotations) = metadata.get_some("annotations") {
+            annotations.remove(NAME);
+        }
+    }
+    annotations.put(NAME, format!("{config}\n"));
 }
 
 /// Fields of an object that nobody tracked so far belong to `before-first-apply`.

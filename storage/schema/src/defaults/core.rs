@@ -28,9 +28,7 @@ pub(super) fn service(service: &mut Value) {
         }
     }
     let kind = spec.text("type").to_owned();
-    let external = matches!(kind.as_str(), "NodePort" | "LoadBalancer")
-        || (kind == "ClusterIP" && !spec.list("externalIPs").is_empty());
-    if external {
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         spec.default_text("externalTrafficPolicy", "Cluster");
     }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer" | "ClusterIP") {
@@ -124,6 +122,16 @@ pub(super) fn namespace(namespace: &mut Value) {
 }
 
 pub(super) fn node(node: &mut Value) {
+    if let Some(spec) = node.get_some("spec") {
+        // The single field and the first of the list are the same value; the single field wins.
+        let single = spec.text("podCIDR").to_owned();
+        let first = spec.list("podCIDRs").first().and_then(Value::as_str).unwrap_or("").to_owned();
+        if !single.is_empty() && single != first {
+            spec.put("podCIDRs", json!([single]));
+        } else if single.is_empty() && !first.is_empty() {
+            spec.put("podCIDR", first);
+        }
+    }
     let Some(status) = node.get_some("status") else { return };
     round_resources(status.get_some("capacity"));
     round_resources(status.get_some("allocatable"));

@@ -21,13 +21,13 @@ pub(super) fn autoscaler(object: &mut Value, version: &str) {
     if let Some(up) = behavior.object("scaleUp") {
         up.default("selectPolicy", "Max");
         up.default("stabilizationWindowSeconds", 0);
-        if up.list("policies").is_empty() {
+        if !up.has("policies") {
             up.put("policies", json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, percent.clone()]));
         }
     }
     if let Some(down) = behavior.object("scaleDown") {
         down.default("selectPolicy", "Max");
-        if down.list("policies").is_empty() {
+        if !down.has("policies") {
             down.put("policies", json!([percent]));
         }
     }

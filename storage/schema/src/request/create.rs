@@ -7,6 +7,7 @@ use super::target::{Context, Target};
 use crate::apply::{Writer, update_managers};
 use crate::names::generated_name;
 use crate::status::{Failure, Status};
+use crate::types::settle;
 use crate::view::{Edit, View};
 
 /// Checks that the body's namespace is the request's, sets it, and records field ownership. Before admission.
@@ -15,6 +16,12 @@ use crate::view::{Edit, View};
 /// 400 when the namespaces differ.
 pub fn begin_create(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
     place(object, target, context)?;
+    if let Some(metadata) = object.object("metadata") {
+        metadata.put("creationTimestamp", Value::Null);
+        for name in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            metadata.remove(name);
+        }
+    }
     if context.subresource.is_empty() {
         own(&target.empty(), object, target, context);
     }
@@ -62,6 +69,9 @@ pub(super) fn own(live: &Value, new: &mut Value, target: &Target<'_>, context: &
 /// 422 with every finding.
 pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
     let rules = strategy(target.group, target.kind);
+    if !object.at("metadata").text("resourceVersion").is_empty() {
+        return Err(Status::plain(500, "resourceVersion should not be set on objects to be created"));
+    }
     if let Some(metadata) = object.object("metadata") {
         metadata.put("creationTimestamp", context.time);
         metadata.put("uid", context.uid);
@@ -84,10 +94,16 @@ pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<
     prepare(object, target, context);
     let errors = crate::validate::validate_create(target.group, target.version, target.kind, object);
     if errors.is_empty() {
+        settle(object, target.of);
         return Ok(());
     }
     let name = object.at("metadata").text("name");
-    Err(Status::invalid(target.group, target.kind, name, &errors))
+    Err(Status::invalid(error_group(target), target.kind, name, &errors))
+}
+
+/// The group that errors name: events are one kind in two groups.
+pub(super) fn error_group<'a>(target: &Target<'a>) -> &'a str {
+    if target.kind == "Event" { "" } else { target.group }
 }
 
 fn reset_status(object: &mut Value, target: &Target<'_>) {
@@ -101,13 +117,22 @@ fn reset_status(object: &mut Value, target: &Target<'_>) {
 
 /// The kind's own preparations: first status, generated labels.
 fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
-    if strategy(target.group, target.kind).status {
+    dedupe_owners(object);
+    if strategy(target.group, target.kind).status && (target.group, target.kind) != ("", "Node") {
         reset_status(object, target);
     }
     match (target.group, target.kind) {
         ("", "Pod") => {
             let class = crate::defaults::qos_class(object);
             object.put("status", json!({"phase": "Pending", "qosClass": class}));
+            if !object.at("spec").list("schedulingGates").is_empty() {
+                let text = "Scheduling is blocked due to non-empty scheduling gates";
+                let condition = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                    "message": text, "lastProbeTime": null, "lastTransitionTime": null});
+                if let Some(status) = object.object("status") {
+                    status.put("conditions", json!([condition]));
+                }
+            }
         }
         ("", "Namespace") => {
             object.put("status", json!({"phase": "Active"}));
@@ -119,7 +144,21 @@ fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
             spec.put("finalizers", finalizers);
             crate::defaults::apply_defaults("", "v1", "Namespace", object);
         }
-        ("", "PersistentVolume" | "PersistentVolumeClaim") => object.put("status", json!({"phase": "Pending"})),
+        ("", "PersistentVolume") => object.put("status", json!({"phase": "Pending"})),
+        ("", "PersistentVolumeClaim") => {
+            object.put("status", json!({"phase": "Pending"}));
+            data_sources(object);
+        }
+        ("", "Node") => {
+            if let Some(spec) = object.object("spec") {
+                spec.remove("configSource");
+            }
+        }
+        ("apps", "DaemonSet") => {
+            if let Some(annotations) = object.object("metadata").and_then(|m| m.object("annotations")) {
+                annotations.put(TEMPLATE_GENERATION, "1");
+            }
+        }
         ("batch", "Job") => {
             crate::defaults::generate_job_selector(object, context.uid);
         }
@@ -141,5 +180,35 @@ fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Annotation in which a DaemonSet counts the changes of its template.
+pub(super) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// The two ways to name a claim's data source agree, unless the newer one reaches into another namespace.
+fn data_sources(object: &mut Value) {
+    let Some(spec) = object.object("spec") else { return };
+    let (old, new) = (spec.at("dataSource").clone(), spec.at("dataSourceRef").clone());
+    if !old.is_null() && new.is_null() {
+        spec.put("dataSourceRef", old);
+    } else if old.is_null() && !new.is_null() && new.text("namespace").is_empty() {
+        spec.put("dataSource", new);
+    }
+}
+
+/// Owners that are listed twice count once.
+pub(super) fn dedupe_owners(object: &mut Value) {
+    let owners = object.at("metadata").list("ownerReferences");
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    for owner in owners {
+        if !kept.contains(owner) {
+            kept.push(owner.clone());
+        }
+    }
+    if kept.len() != owners.len()
+        && let Some(metadata) = object.object("metadata")
+    {
+        metadata.put("ownerReferences", kept);
     }
 }

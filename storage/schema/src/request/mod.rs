@@ -8,6 +8,7 @@
 mod create;
 mod decode;
 mod patch;
+mod service;
 mod strategy;
 mod target;
 mod update;
@@ -17,4 +18,5 @@ pub use decode::{Decoded, FieldValidation, decode, decode_value};
 pub use patch::{PatchType, apply_object, patch_object};
 pub use strategy::{Generation, Strategy, strategy};
 pub use target::{Context, Target};
-pub use update::{begin_update, check_name, check_version, finish_update};
+pub use service::keep_allocated;
+pub use update::{begin_update, check_name, check_version, finish_update, missing};

@@ -104,7 +104,12 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
 pub(super) fn reset_fields(group: &str, kind: &str, has_status: bool, subresource: &str) -> Set {
     let mut set = Set::new();
     match subresource {
-        "" if has_status => set.insert_fields(&["status"]),
+        "" if has_status => {
+            set.insert_fields(&["status"]);
+            if (group, kind) == ("certificates.k8s.io", "CertificateSigningRequest") {
+                set.insert_fields(&["spec"]);
+            }
+        }
         "status" => {
             set.insert_fields(&["spec"]);
             match (group, kind) {

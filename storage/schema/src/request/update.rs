@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use super::create::{own, place};
+use super::create::{TEMPLATE_GENERATION, dedupe_owners, error_group, own, place};
+use super::service;
 use super::strategy::{Generation, strategy};
 use super::target::{Context, Target};
 use crate::field::{ErrorList, Path};
 use crate::status::{Failure, Status};
+use crate::types::settle;
 use crate::view::{Edit, View, same};
 
 /// Checks name and namespace against the path and records field ownership. Before admission.
@@ -112,14 +114,17 @@ pub fn finish_update(old: &Value, new: &mut Value, target: &Target<'_>, context:
         "status" => crate::validate::validate_status_update(target.group, target.kind, old, new),
         _ => crate::validate::validate_meta_update(old, new),
     };
-    finding(&errors, new, target)
+    finding(&errors, new, target)?;
+    settle(new, target.of);
+    keep_times(old, new);
+    Ok(())
 }
 
 fn finding(errors: &ErrorList, new: &Value, target: &Target<'_>) -> Result<(), Failure> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(target.group, target.kind, new.at("metadata").text("name"), errors))
+    Err(Status::invalid(error_group(target), target.kind, new.at("metadata").text("name"), errors))
 }
 
 /// What the subresource cannot change is taken from the old object.
@@ -135,7 +140,15 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
             if target.custom || strategy(target.group, target.kind).status {
                 keep_field(new, "status");
             }
+            dedupe_owners(new);
             match (target.group, target.kind) {
+                ("", "Service") => service::keep_allocated(old, new),
+                ("apps", "DaemonSet") => count_template(old, new),
+                ("discovery.k8s.io", "EndpointSlice") => {
+                    for endpoint in new.items("endpoints") {
+                        endpoint.remove("deprecatedTopology");
+                    }
+                }
                 ("", "Namespace") => keep_field(new, "spec"),
                 ("", "Secret") if new.text("type").is_empty() => keep_field(new, "type"),
                 ("certificates.k8s.io", "CertificateSigningRequest") => keep_field(new, "spec"),
@@ -220,4 +233,26 @@ fn keep_times(old: &Value, new: &mut Value) {
             metadata.put("managedFields", managed);
         }
     }
+}
+
+/// Counts changes of a DaemonSet's template.
+fn count_template(old: &Value, new: &mut Value) {
+    let counted = old.below(&["metadata", "annotations"]).text(TEMPLATE_GENERATION).parse::<i64>().unwrap_or(0);
+    let changed = !same(old.at("spec").at("template"), new.at("spec").at("template"));
+    if let Some(annotations) = new.object("metadata").and_then(|m| m.object("annotations")) {
+        annotations.put(TEMPLATE_GENERATION, (counted + i64::from(changed)).to_string());
+    }
+}
+
+/// The answer to an update of an object that is not there.
+pub fn missing(object: &Value, target: &Target<'_>, context: &Context<'_>) -> Failure {
+    let uid = object.at("metadata").text("uid");
+    if uid.is_empty() {
+        return Status::not_found(target.group, target.resource, context.name);
+    }
+    let path = format!("/registry/{}/{}/{}", target.resource, context.namespace, context.name);
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
+    );
+    Status::conflict(target.group, target.resource, context.name, &why)
 }

@@ -40,6 +40,28 @@ pub fn conform(value: &mut Value, of: TypeRef<'_>) -> Result<Report, DecodeError
     Ok(walk.report)
 }
 
+/// Brings an object into the form in which it is stored: there an empty list is not told from an absent one.
+pub fn settle(value: &mut Value, of: TypeRef<'_>) {
+    match (of.as_struct(), value) {
+        (Some(this), Value::Object(map)) if !this.dynamic => {
+            for field in this.fields.iter().filter(|f| !matches!(f.node, Node::Scalar(_) | Node::Any)) {
+                let Some(inner) = map.get_mut(&field.name) else { continue };
+                if field.required && matches!(field.node, Node::List(_) | Node::Map(_)) && crate::view::is_empty(inner) {
+                    *inner = Value::Null;
+                } else {
+                    settle(inner, TypeRef::of(of.schema(), &field.node));
+                }
+            }
+        }
+        (None, Value::Array(items)) => {
+            if let Some(item) = of.item().filter(|i| i.as_struct().is_some()) {
+                items.iter_mut().for_each(|v| settle(v, item));
+            }
+        }
+        _ => {}
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Step<'a> {
     Top,
@@ -186,10 +208,6 @@ impl Walk {
             if let Err(error) = self.value(inner, child, &here) {
                 failed = Some(error);
                 return true;
-            }
-            if field.required && matches!(field.node, Node::List(_) | Node::Map(_)) && crate::view::is_empty(inner) {
-                // Stored objects do not tell an empty list from an absent one.
-                *inner = Value::Null;
             }
             keeps(field, inner)
         });

@@ -8,7 +8,7 @@ mod custom;
 mod load;
 mod node;
 
-pub use conform::{DecodeError, Report, conform};
+pub use conform::{DecodeError, Report, conform, settle};
 pub use custom::from_openapi;
 pub use load::{builtin, lookup, lookup_type};
 pub use node::{

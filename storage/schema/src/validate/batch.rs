@@ -16,6 +16,15 @@ const INDEXED_PARALLELISM: i64 = 100_000;
 pub(super) fn job(object: &Value, errors: &mut ErrorList) {
     let spec = object.at("spec");
     job_spec(spec, &SPEC, errors);
+    let completions = spec.int("completions").unwrap_or(0);
+    if spec.text("completionMode") == "Indexed" && completions > 0 {
+        let name = object.at("metadata").text("name");
+        let last = format!("{name}-{}", completions - 1);
+        if !names::check_dns1123_label(&last).is_empty() {
+            let text = format!("will not able to create pod with invalid DNS label: {last}");
+            errors.invalid_str(&Path::new("metadata").child("name"), name, text);
+        }
+    }
     let selector = spec.at("selector");
     if selector.is_null() {
         errors.required(&SPEC.child("selector"), "");

@@ -13,7 +13,9 @@ const SPEC: Path<'static> = Path::new("spec");
 
 pub(super) fn node(object: &Value, errors: &mut ErrorList) {
     let spec = object.at("spec");
-    super::pod::taints(spec.list("taints"), &SPEC.child("taints"), errors);
+    let meta = Path::new("metadata");
+    // Upstream names taints as if they were metadata.
+    super::pod::taints(spec.list("taints"), &meta.child("taints"), errors);
     let status = Path::new("status");
     for list in ["capacity", "allocatable"] {
         let at = status.child(list);
@@ -53,6 +55,17 @@ pub(super) fn node_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     }
     if !before.text("providerID").is_empty() && before.text("providerID") != after.text("providerID") {
         errors.forbidden(&SPEC.child("providerID"), "node updates may not change providerID except from \"\" to valid");
+    }
+}
+
+pub(super) fn namespace(object: &Value, errors: &mut ErrorList) {
+    let path = SPEC.child("finalizers");
+    for finalizer in strings(object.at("spec").list("finalizers")) {
+        complain(&path, finalizer, names::check_qualified_name(finalizer), errors);
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
+            let text = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.invalid_str(&path, finalizer, text);
+        }
     }
 }
 

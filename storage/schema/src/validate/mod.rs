@@ -87,7 +87,7 @@ fn whole(group: &str, version: &str, kind: &str, object: &Value, errors: &mut Er
         ("", "Service") => service::service(object, errors),
         ("", "ConfigMap") => config::config_map(object, errors),
         ("", "Secret") => config::secret(object, errors),
-        ("", "Namespace" | "ServiceAccount") => {}
+        ("", "Namespace") => core::namespace(object, errors),
         ("", "Node") => core::node(object, errors),
         ("", "LimitRange") => core::limit_range(object, errors),
         ("", "ResourceQuota") => core::quota(object, errors),

@@ -16,6 +16,32 @@ pub(super) use super::scheduling::{node_selector, taints, tolerations};
 pub(super) fn pod(object: &Value, errors: &mut ErrorList) {
     let spec = Path::new("spec");
     pod_spec(object.at("spec"), &spec, errors);
+    pod_annotations(object, errors);
+}
+
+fn pod_annotations(object: &Value, errors: &mut ErrorList) {
+    const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    let meta = Path::new("metadata");
+    let path = meta.child("annotations");
+    let spec = object.at("spec");
+    let lists = ["containers", "initContainers", "ephemeralContainers"];
+    for (key, value) in object.at("metadata").map("annotations").into_iter().flatten() {
+        let value = value.as_str().unwrap_or("");
+        if let Some(container) = key.strip_prefix(APPARMOR) {
+            let known = lists.iter().any(|l| spec.list(l).iter().any(|c| c.text("name") == container));
+            if !known {
+                errors.invalid_str(&path.key(key), container, "container not found");
+            }
+            if !matches!(value, "" | "runtime/default" | "unconfined") && !value.starts_with("localhost/") {
+                let text = format!("invalid AppArmor profile name: {}", crate::field::quote(value));
+                errors.invalid_str(&path.key(key), value, text);
+            }
+        } else if key == MIRROR && spec.text("nodeName").is_empty() {
+            let text = "must set spec.nodeName if mirror pod annotation is set";
+            errors.invalid_str(&path.key(key), value, text);
+        }
+    }
 }
 
 pub(super) fn pod_template(object: &Value, errors: &mut ErrorList) {

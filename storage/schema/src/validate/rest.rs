@@ -188,15 +188,8 @@ pub(super) fn event(group: &str, object: &Value, errors: &mut ErrorList) {
     let about = if core { "involvedObject" } else { "regarding" };
     let namespace = object.at("metadata").text("namespace");
     let other = object.at(about).text("namespace");
-    if !other.is_empty() && other != namespace || other.is_empty() && !namespace.is_empty() && namespace != "default" {
-        let text = if other.is_empty() {
-            "not allowed in this namespace".to_owned()
-        } else {
-            "does not match event.namespace".to_owned()
-        };
-        if !(core && other.is_empty() && !object.at(about).has("kind")) || !other.is_empty() {
-            errors.invalid_str(&Path::new("involvedObject").child("namespace"), other, text);
-        }
+    if core && !other.is_empty() && other != namespace {
+        errors.invalid_str(&Path::new("involvedObject").child("namespace"), other, "does not match event.namespace");
     }
     let fresh = object.has("eventTime");
     if core && !fresh {

@@ -269,6 +269,7 @@ fn traffic_policies(spec: &Value, kind: &str, errors: &mut ErrorList) {
     if external {
         match policy {
             "Cluster" | "Local" => {}
+            "" if kind == "ClusterIP" => {}
             "" => errors.required(&path, ""),
             other => errors.not_supported(&path, other, &["Cluster", "Local"]),
         }

@@ -342,10 +342,8 @@ fn storage_capacity(object: &Value, errors: &mut ErrorList) {
     label_selector(selector, &Path::new("nodeTopology"), errors);
     let class = object.text("storageClassName");
     complain(&Path::new("storageClassName"), class, names::check_dns1123_subdomain(class), errors);
-    for name in ["capacity", "maximumVolumeSize"] {
-        if quantity(object.at(name)).is_some_and(|q| q.is_negative()) {
-            errors.invalid(&Path::new(name), object.at(name), NOT_NEGATIVE);
-        }
+    if quantity(object.at("capacity")).is_some_and(|q| q.is_negative()) {
+        errors.invalid(&Path::new("capacity"), object.at("capacity"), NOT_NEGATIVE);
     }
 }
 

@@ -283,9 +283,6 @@ fn projected(source: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                 _ => {}
             }
         }
-        if found == 0 {
-            errors.required(&at, "must specify a volume type");
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trireme_schema::Status;
 use trireme_schema::kinds::{self, Kind};
 use trireme_schema::request::{
-    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, decode, finish_create, finish_update, patch_object, strategy,
+    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, decode, finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
 };
 use trireme_schema::status::Failure;
 
@@ -70,17 +70,22 @@ impl World {
             }
         }
         let Some(method) = step["method"].as_str() else { return Ok(None) };
-        let text = self.fill(&step.to_string());
-        let step: Value = serde_json::from_str(&text).map_err(|_| "placeholder in odd place".to_owned())?;
+        let mut step = step.clone();
+        self.fill(&mut step);
         let path = step["path"].as_str().unwrap_or("");
         let route = route(path).ok_or_else(|| format!("no built-in kind at {path}"))?;
         if !matches!(route.subresource.as_str(), "" | "status") {
             return Err(format!("subresource {}", route.subresource));
         }
         let query = query(&step["query"]);
-        if query.contains_key("dryRun") || step["check"].is_string() {
-            return Err("dry run or partial check".to_owned());
+        if step["check"].as_str().is_some_and(|c| c != "status") {
+            return Err("partial check".to_owned());
         }
+        let dry_run = query.get("dryRun").map(String::as_str);
+        if dry_run.is_some_and(|d| d != "All") {
+            return Err("bad dryRun".to_owned());
+        }
+        let before = dry_run.map(|_| self.objects.clone());
         let answer = match method {
             "GET" => self.get(&route)?,
             "DELETE" => {
@@ -90,6 +95,9 @@ impl World {
             "POST" | "PUT" | "PATCH" => self.write(method, &step, &route, &query)?,
             other => return Err(format!("method {other}")),
         };
+        if let Some(before) = before {
+            self.objects = before;
+        }
         if let Some(save) = step["save"].as_object() {
             for (name, path) in save {
                 let steps = path.as_array().cloned().unwrap_or_default();
@@ -106,14 +114,25 @@ impl World {
         Ok(Some(answer))
     }
 
-    fn fill(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for (name, value) in &self.saved {
-            if let Some(value) = value.as_str() {
-                out = out.replace(&format!("${{{name}}}"), value);
+    /// Puts saved values in place of `${name}`.
+    fn fill(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                let whole = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')).and_then(|n| self.saved.get(n));
+                if let Some(saved) = whole {
+                    *value = saved.clone();
+                    return;
+                }
+                for (name, saved) in &self.saved {
+                    if let Some(saved) = saved.as_str() {
+                        *text = text.replace(&format!("${{{name}}}"), saved);
+                    }
+                }
             }
+            Value::Array(items) => items.iter_mut().for_each(|v| self.fill(v)),
+            Value::Object(map) => map.values_mut().for_each(|v| self.fill(v)),
+            _ => {}
         }
-        out
     }
 
     fn key(route: &Route, name: &str) -> String {
@@ -148,7 +167,7 @@ impl World {
         route: &Route,
         query: &BTreeMap<String, String>,
     ) -> Result<Answer, String> {
-        let known = ["fieldManager", "force", "fieldValidation"];
+        let known = ["fieldManager", "force", "fieldValidation", "dryRun"];
         if let Some(odd) = query.keys().find(|k| !known.contains(&k.as_str())) {
             return Err(format!("parameter {odd}"));
         }
@@ -270,7 +289,7 @@ impl World {
             if strategy(target.group, target.kind).create_on_update {
                 return self.create_object(decoded.object, decoded.warnings, target, route, context);
             }
-            return Err(Status::not_found(target.group, target.resource, &route.name));
+            return Err(missing(&decoded.object, target, context));
         };
         self.replace(key, &old, decoded.object, decoded.warnings, target, context)
     }
@@ -427,13 +446,11 @@ fn admit_create(object: &mut Value, target: &Target<'_>) {
     }
 }
 
-fn admit_update(_old: &Value, new: &mut Value, target: &Target<'_>) {
+fn admit_update(old: &Value, new: &mut Value, target: &Target<'_>) {
     if (target.group, target.kind) == ("", "Service") {
-        for name in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
-            if new["spec"].get(name).is_none() && _old["spec"].get(name).is_some() {
-                new["spec"][name] = _old["spec"][name].clone();
-            }
-        }
+        keep_allocated(old, new);
+        service_families(new);
+        allocate(new, target);
     }
 }
 

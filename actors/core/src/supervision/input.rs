@@ -58,7 +58,8 @@ pub enum SupervisorInput {
     /// are stopped first.
     Start,
     /// Declare a child; it is started once the supervisor is started. Ignored unless the id is greater than
-    /// all declared before, so that a late repetition does not bring back a child that was removed.
+    /// all declared before, so that a late repetition does not bring back a child that was removed. A
+    /// temporary child that was alive before and is not any more is forgotten at once.
     AddChild {
         /// Its id; order of start.
         child: ChildId,

@@ -92,6 +92,11 @@ impl SupervisorCore {
         if ends || !self.children.declare(id, policy, seen) {
             return;
         }
+        let ended = seen.last > Incarnation(0) && !seen.alive;
+        if ended && policy.restart == RestartMode::Temporary {
+            self.children.forget(id, out);
+            return;
+        }
         if self.phase == Phase::Up && self.pass.is_none() {
             self.pass = Some(Pass::start(id));
         }

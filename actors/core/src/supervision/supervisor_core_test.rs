@@ -198,6 +198,19 @@ fn what_an_earlier_life_left_alive_is_stopped_first() {
 }
 
 #[test]
+fn a_temporary_child_that_ended_with_the_earlier_life_is_forgotten() {
+    let mut core = SupervisorCore::new(policy(Strategy::OneForOne), 1);
+    let own = ChildPolicy { restart: RestartMode::Temporary, grace: GRACE, ..ChildPolicy::default() };
+    let ended = Seen { last: Incarnation(1), ..Seen::default() };
+    let removed = SupervisorEffect::Removed { child: ChildId(0) };
+    let declared = SupervisorInput::AddChild { child: ChildId(0), policy: own, seen: ended };
+    assert_eq!(step(&mut core, 0, declared), [removed]);
+    let fresh = SupervisorInput::AddChild { child: ChildId(1), policy: own, seen: Seen::default() };
+    assert_eq!(step(&mut core, 0, fresh), []);
+    assert_eq!(step(&mut core, 0, SupervisorInput::Start), [start(1, 1)]);
+}
+
+#[test]
 fn removal_waits_for_the_stop_and_late_repetitions_of_the_declaration_do_nothing() {
     let mut core = up(policy(Strategy::OneForAll), RestartMode::Permanent);
     assert_eq!(step(&mut core, 1, SupervisorInput::RemoveChild { child: ChildId(2) }), [stop(2, 1)]);

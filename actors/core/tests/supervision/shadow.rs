@@ -232,6 +232,8 @@ impl Shadow {
             child.known == Known::Down && incarnation > child.last,
             "starts what is down, anew: {child:?}"
         );
+        let once = child.policy.restart != RestartMode::Temporary || child.last == Incarnation(0);
+        assert!(once, "a temporary child is started once: {child:?}");
         assert!(child.by_hand || now >= child.not_before, "{id:?} is started before its back-off is over");
         child.known = Known::Starting;
         child.last = incarnation;

@@ -65,7 +65,8 @@ pub(crate) fn launch<B: Behaviour>(
         over: false,
     };
     arbiter.begin(slot.clone(), incarnation, now);
-    let born = life.span.clone().in_scope(|| life.birth(factory));
+    // The behaviour is guarded call by call; this catches what is around it, such as its `state_name`.
+    let born = life.span.clone().in_scope(|| catch(|| life.birth(factory)).unwrap_or_else(Err));
     match born {
         Ok(()) => {
             slot.meta.parent.started(slot.meta.child, incarnation);
@@ -262,7 +263,7 @@ impl<B: Behaviour> Life<B> {
         };
         if matches!(fault, Some(MailboxFault::Kill)) {
             // Before the input is dropped, so that its caller learns of a restart.
-            drop(self.slot.disown(self.cx.incarnation));
+            let _end_is_named = drop_each(self.slot.disown(self.cx.incarnation));
             return Step::End(End {
                 reason: ExitReason::Killed,
                 error: Some("killed by a fault point".to_owned()),

@@ -9,8 +9,9 @@ use trireme_core::supervision::Incarnation;
 /// Above this capacity an emptied queue gives its memory back.
 const KEEP_CAPACITY: usize = 64;
 
-/// What goes before inputs and does not count against the capacity. Bounded by what is in flight: one stop
-/// and one kill per incarnation, one completion per I/O task, one report per child.
+/// What goes before inputs and does not count against the capacity. Bounded by what is in flight: one stop, one
+/// kill and one poke, as a second one that waits says nothing new; one completion per I/O task; per child of a
+/// supervisor its declaration, its start, its end, and one request each to restart and to remove it.
 pub(crate) enum Control<I> {
     Stop {
         incarnation: Incarnation,
@@ -38,9 +39,29 @@ pub(crate) enum IoEnd<I> {
     Panicked(String),
 }
 
+/// Which controls wait of which one is enough.
+#[derive(Default)]
+struct Waits {
+    stop: bool,
+    kill: bool,
+    poke: bool,
+}
+
+impl Waits {
+    fn of<I>(&mut self, control: &Control<I>) -> Option<&mut bool> {
+        match control {
+            Control::Stop { .. } => Some(&mut self.stop),
+            Control::Kill { .. } => Some(&mut self.kill),
+            Control::Poke { .. } => Some(&mut self.poke),
+            Control::IoEnded { .. } | Control::Report(_) => None,
+        }
+    }
+}
+
 pub(crate) struct Mailbox<I> {
     queue: VecDeque<I>,
     control: VecDeque<Control<I>>,
+    waits: Waits,
     waker: Option<Waker>,
     owner: Option<Incarnation>,
     closed: bool,
@@ -66,11 +87,19 @@ pub(crate) enum Refused<I> {
     Closed(I),
 }
 
+/// What a mailbox held when it was closed, and the waker of whoever took from it, to be told.
+pub(crate) struct Closed<I> {
+    pub(crate) inputs: VecDeque<I>,
+    pub(crate) controls: VecDeque<Control<I>>,
+    pub(crate) waker: Option<Waker>,
+}
+
 impl<I> Mailbox<I> {
     pub(crate) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
             control: VecDeque::new(),
+            waits: Waits::default(),
             waker: None,
             owner: None,
             closed: false,
@@ -102,8 +131,12 @@ impl<I> Mailbox<I> {
             | Control::IoEnded { incarnation, .. } => self.owner != Some(*incarnation),
             Control::Report(_) => self.closed,
         };
-        if stale {
+        let waits_already = self.waits.of(&control).is_some_and(|waits| *waits);
+        if stale || waits_already {
             return None;
+        }
+        if let Some(waits) = self.waits.of(&control) {
+            *waits = true;
         }
         if matches!(control, Control::Kill { .. }) {
             self.control.push_front(control);
@@ -118,6 +151,9 @@ impl<I> Mailbox<I> {
             return Take::Fenced;
         }
         if let Some(control) = self.control.pop_front() {
+            if let Some(waits) = self.waits.of(&control) {
+                *waits = false;
+            }
             return Take::Control(control);
         }
         if let Some(input) = self.queue.pop_front() {
@@ -134,8 +170,11 @@ impl<I> Mailbox<I> {
         Take::Empty
     }
 
-    /// Makes `incarnation` the only one that may take.
+    /// Makes `incarnation` the only one that may take. A closed mailbox stays without owner.
     pub(crate) fn own(&mut self, incarnation: Incarnation) {
+        if self.closed {
+            return;
+        }
         self.owner = Some(incarnation);
         self.waker = None;
     }
@@ -148,6 +187,7 @@ impl<I> Mailbox<I> {
         }
         self.owner = None;
         self.waker = None;
+        self.waits = Waits::default();
         let (keep, drop) = std::mem::take(&mut self.control)
             .into_iter()
             .partition::<Vec<_>, _>(|control| matches!(control, Control::Report(_)));
@@ -155,10 +195,15 @@ impl<I> Mailbox<I> {
         Some(drop)
     }
 
-    /// Refuses inputs from now on and hands out what is left, to be dropped outside the lock.
-    pub(crate) fn close(&mut self) -> (VecDeque<I>, VecDeque<Control<I>>) {
+    /// Refuses inputs from now on, ends the ownership, and hands out what is left, to be dropped outside the lock.
+    pub(crate) fn close(&mut self) -> Closed<I> {
         self.closed = true;
-        (std::mem::take(&mut self.queue), std::mem::take(&mut self.control))
+        self.owner = None;
+        Closed {
+            inputs: std::mem::take(&mut self.queue),
+            controls: std::mem::take(&mut self.control),
+            waker: self.waker.take(),
+        }
     }
 
     pub(crate) fn owner(&self) -> Option<Incarnation> {
@@ -179,5 +224,48 @@ impl<I> Mailbox<I> {
 
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_controls_wait_once() {
+        let life = Incarnation(1);
+        let mut mailbox: Mailbox<()> = Mailbox::new();
+        mailbox.own(life);
+        for round in 1..=2 {
+            for _ in 0..1_000 {
+                mailbox.control(Control::Stop { incarnation: life, grace: Duration::ZERO });
+                mailbox.control(Control::Poke { incarnation: life });
+                mailbox.control(Control::Kill { incarnation: life });
+            }
+            assert_eq!(mailbox.control.len(), 3, "round {round}");
+            let order = [(); 3].map(|()| match mailbox.take(life, Waker::noop()) {
+                Take::Control(Control::Kill { .. }) => "kill",
+                Take::Control(Control::Stop { .. }) => "stop",
+                Take::Control(Control::Poke { .. }) => "poke",
+                _ => "other",
+            });
+            assert_eq!(order, ["kill", "stop", "poke"], "round {round}: what was taken may wait anew");
+        }
+        mailbox.control(Control::Kill { incarnation: life });
+        mailbox.disown(life);
+        mailbox.own(Incarnation(2));
+        mailbox.control(Control::Kill { incarnation: Incarnation(2) });
+        assert_eq!(mailbox.control.len(), 1, "a later incarnation has its own");
+    }
+
+    #[test]
+    fn a_closed_mailbox_has_no_owner_and_gets_none() {
+        let mut mailbox: Mailbox<()> = Mailbox::new();
+        mailbox.own(Incarnation(1));
+        assert!(matches!(mailbox.take(Incarnation(1), Waker::noop()), Take::Empty));
+        assert!(mailbox.close().waker.is_some(), "whoever waits is told");
+        assert!(matches!(mailbox.take(Incarnation(1), Waker::noop()), Take::Fenced));
+        mailbox.own(Incarnation(2));
+        assert!(matches!(mailbox.take(Incarnation(2), Waker::noop()), Take::Fenced));
     }
 }

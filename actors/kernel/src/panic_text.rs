@@ -42,6 +42,12 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// Drops values of others one by one, so that a panic in one spares the rest: two at once would end the process.
+/// Gives the first panic's message.
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) -> Result<(), String> {
+    values.into_iter().map(|value| catch(move || drop(value))).fold(Ok(()), Result::and)
+}
+
 /// The same for a future: each poll is guarded.
 pub(crate) async fn catch_async<F: Future>(work: F) -> Result<F::Output, String> {
     let mut work = pin!(work);

@@ -5,7 +5,6 @@
 //! watchdog passes them in its place when it is stuck, and whatever the stuck one does later finds them shut.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,7 +18,8 @@ use crate::ActorPath;
 use crate::arbiter::ArbiterState;
 use crate::call_table::CallTable;
 use crate::io_table::IoTable;
-use crate::mailbox::{Control, Mailbox};
+use crate::mailbox::{Closed, Control, Mailbox};
+use crate::panic_text::drop_each;
 use crate::report::{ActorKind, ActorReport, LAST_INPUTS, LastInput};
 use crate::shared::Shared;
 use crate::supervisor::SupervisorShared;
@@ -119,8 +119,9 @@ pub(crate) trait AnySlot: Send + Sync {
     fn poke(&self, incarnation: Incarnation);
     /// Takes the mailbox away from an incarnation that is stuck or lost; true when it was alive.
     fn fence(&self, incarnation: Incarnation, reason: ExitReason, error: String) -> bool;
-    /// Closes the mailbox for good and drops what is in it.
+    /// Closes the mailbox for good and drops what is in it; an incarnation that is alive all the same ends.
     fn close(&self);
+    fn is_closed(&self) -> bool;
     fn report(&self) -> ActorReport;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
@@ -133,10 +134,16 @@ impl<I: Send + 'static> Slot<I> {
         }
     }
 
-    /// First gate: no more inputs for this incarnation.
-    pub(crate) fn disown(&self, incarnation: Incarnation) -> bool {
-        let dropped = self.mailbox.lock().disown(incarnation);
-        dropped.is_some()
+    /// First gate: no more inputs for this incarnation. Gives what was meant for it alone, to be dropped.
+    pub(crate) fn disown(&self, incarnation: Incarnation) -> Vec<Control<I>> {
+        self.mailbox.lock().disown(incarnation).unwrap_or_default()
+    }
+}
+
+/// Drops what nobody will take any more.
+fn drop_left<T>(left: impl IntoIterator<Item = T>) {
+    if let Err(error) = drop_each(left) {
+        tracing::error!(%error, "an input that nobody took panicked when it was dropped");
     }
 }
 
@@ -235,12 +242,18 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
     }
 
     fn fence(&self, incarnation: Incarnation, reason: ExitReason, error: String) -> bool {
-        let dropped = {
+        let left = {
             let mut mailbox = self.mailbox.lock();
-            self.meta.fence_mark.store(mailbox.taken(), Ordering::Release);
-            mailbox.disown(incarnation)
+            if mailbox.owner().is_none_or(|owner| owner == incarnation) {
+                // A later incarnation still holds what it took.
+                self.meta.fence_mark.store(mailbox.taken(), Ordering::Release);
+            }
+            mailbox.disown(incarnation).unwrap_or_default()
         };
-        drop(dropped);
+        if !left.is_empty() {
+            // Not here: the watchdog must neither panic nor wait in the code of others.
+            self.meta.shared.io.spawn_blocking(move || drop_left(left));
+        }
         self.meta.io.lock().close(incarnation);
         let error = (reason != ExitReason::Abandoned).then_some(error);
         let fenced = self.meta.report_end(incarnation, reason, error);
@@ -249,11 +262,19 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
     }
 
     fn close(&self) {
-        let left: (VecDeque<I>, VecDeque<Control<I>>) = self.mailbox.lock().close();
-        drop(left);
+        let Closed { inputs, controls, waker } = self.mailbox.lock().close();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         self.room.notify_waiters();
         self.meta.fenced.notify_waiters();
         self.meta.closed.notify_waiters();
+        drop_left(inputs);
+        drop_left(controls);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.mailbox.lock().is_closed()
     }
 
     fn report(&self) -> ActorReport {

@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    Ask, LONG, Log, Options, is_whole, kernel_with, path, probe, probe_with, report_of, run, until,
+    Ask, LONG, Log, Options, endless, is_whole, kernel_with, path, probe, probe_with, quick, report_of, run,
+    until,
 };
 use trireme_faults::{FaultId, FaultPoint, FaultRule, Faults, MailboxAction, MailboxRule};
 use trireme_kernel::supervision::Incarnation;
@@ -92,6 +93,33 @@ fn supervisors_survive_faults_of_every_kind() {
             assert_eq!(kernel.report().live, 5);
         });
     }
+}
+
+/// A stalled supervisor is replaced; when it comes back it still handles the input it was stalled at.
+#[test]
+fn a_stalled_supervisor_that_comes_back_decides_nothing() {
+    let stall_ms = 1_500;
+    let kernel = kernel_with(Faults::new());
+    let tree = SupervisorSpec::new("sup").intensity(endless()).back_off(quick()).child(probe("a"));
+    kernel.root().add_supervisor(tree).unwrap();
+    let actor = kernel.registry().address::<Ask>(&path("/sup/a")).unwrap();
+    run(&kernel, async {
+        until("the tree is whole", || is_whole(&kernel)).await;
+        arm(&kernel, "/sup", MailboxAction::Stall { ms: stall_ms }, 1);
+        let stalled = std::time::Instant::now();
+        actor.send(Ask::Panic(None)).unwrap();
+        until("the child is down", || !report_of(&kernel, "/sup/a").unwrap().alive).await;
+        // The report of that end is what the supervisor is stalled at.
+        assert!(kernel.registry().kill(&path("/sup")));
+        assert_eq!(actor.ask(Ask::Incarnation, LONG).await, Ok(Incarnation(2)));
+        assert_eq!(report_of(&kernel, "/sup").unwrap().incarnation, 2);
+        // Until the first incarnation has come back and had time to act.
+        tokio::time::sleep(Duration::from_millis(stall_ms + 300).saturating_sub(stalled.elapsed())).await;
+        assert_eq!(actor.ask(Ask::Incarnation, LONG).await, Ok(Incarnation(2)));
+        kernel.registry().kill(&path("/sup/a"));
+        assert_eq!(actor.ask(Ask::Incarnation, LONG).await, Ok(Incarnation(3)));
+        assert_eq!(report_of(&kernel, "/sup").unwrap().restarts, 1);
+    });
 }
 
 #[test]

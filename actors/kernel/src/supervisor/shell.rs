@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trireme_core::supervision::{ExitReason, SupervisorCore, SupervisorEffect, SupervisorInput};
 
-use super::SupervisorShared;
+use super::{SupervisorShared, close_slot};
 use crate::core_host::{CoreHost, Perform};
 use crate::{Context, StartError};
 
@@ -21,9 +21,11 @@ impl Shell {
 
 impl Perform<SupervisorCore> for Shell {
     fn perform(&mut self, effect: SupervisorEffect, cx: &mut Context<CoreHost<SupervisorCore, Self>>) {
+        // One that was stuck and replaced may come back in the middle of its work.
+        let Some(acting) = self.shared.acting(cx.incarnation()) else { return };
         match effect {
             SupervisorEffect::Start { child, incarnation } => {
-                if let Some(slot) = self.shared.slot_of(child) {
+                if let Some(slot) = self.shared.begin_start(child) {
                     slot.start(incarnation);
                 }
             }
@@ -48,7 +50,14 @@ impl Perform<SupervisorCore> for Shell {
                     slot.meta().notes.lock().enter("finished", cx.now());
                 }
             }
-            SupervisorEffect::Removed { child } => self.shared.forget(child),
+            SupervisorEffect::Removed { child } => {
+                let gone = self.shared.forget(child);
+                // What waits in the mailbox is dropped with it.
+                drop(acting);
+                if let Some(slot) = gone {
+                    close_slot(self.shared.kernel(), &slot);
+                }
+            }
             SupervisorEffect::Escalate { child } => {
                 let path = self.shared.slot_of(child).map(|slot| slot.meta().path.to_string());
                 let path = path.unwrap_or_else(|| "a removed child".to_owned());

@@ -2,8 +2,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trireme_core::supervision::SupervisorInput;
-
 use super::{ChildError, Declare, SupervisorShared};
 use crate::address::Address;
 use crate::slot::Slot;
@@ -55,9 +53,7 @@ impl SupervisorRef {
     /// # Errors
     /// When there is no such child.
     pub fn remove(&self, name: &str) -> Result<(), ChildError> {
-        let (child, _) = self.shared.begin_removal(name).ok_or_else(|| self.unknown(name))?;
-        self.shared.post(SupervisorInput::RemoveChild { child });
-        Ok(())
+        self.shared.begin_removal(name).map(drop).ok_or_else(|| self.unknown(name))
     }
 
     /// Removes a child and waits up to `deadline` until it is gone.
@@ -65,13 +61,11 @@ impl SupervisorRef {
     /// # Errors
     /// When there is no such child, or it was not gone in time (it is still being stopped then).
     pub async fn remove_and_wait(&self, name: &str, deadline: Duration) -> Result<(), ChildError> {
-        let slot = self.shared.named(name).map(|(_, slot)| slot).ok_or_else(|| self.unknown(name))?;
+        let slot = self.shared.begin_removal(name).ok_or_else(|| self.unknown(name))?;
         let mut closed = pin!(slot.meta().closed.notified());
         closed.as_mut().enable();
-        match self.remove(name) {
-            Ok(()) => {}
-            Err(ChildError::Unknown { .. }) => return Ok(()),
-            Err(error) => return Err(error),
+        if slot.is_closed() {
+            return Ok(());
         }
         let gone = tokio::time::timeout(deadline, closed).await;
         gone.map_err(|_| ChildError::DeadlineExceeded { path: slot.meta().path.clone(), waited: deadline })
@@ -82,9 +76,7 @@ impl SupervisorRef {
     /// # Errors
     /// When there is no such child.
     pub fn restart(&self, name: &str) -> Result<(), ChildError> {
-        let (child, _) = self.shared.named(name).ok_or_else(|| self.unknown(name))?;
-        self.shared.post(SupervisorInput::RestartChild { child });
-        Ok(())
+        if self.shared.begin_restart(name) { Ok(()) } else { Err(self.unknown(name)) }
     }
 
     /// The names of the children, in the order of their start.

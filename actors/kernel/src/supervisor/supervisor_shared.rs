@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use trireme_core::Core;
 use trireme_core::supervision::{
     ChildId, ExitReason, Incarnation, Seen, SupervisorCore, SupervisorEffect, SupervisorInput,
@@ -22,6 +22,9 @@ pub(crate) struct SupervisorShared {
     policy: SupervisorPolicy,
     kernel: Arc<Shared>,
     declared: Mutex<Declared>,
+    /// The last incarnation whose core was told of the children. Held while an effect is carried out, never
+    /// while code of others runs.
+    acting: Mutex<Incarnation>,
     slot: OnceLock<Weak<Slot<SupervisorInput>>>,
 }
 
@@ -37,12 +40,27 @@ struct Child {
     name: String,
     slot: Arc<dyn AnySlot>,
     removing: bool,
+    /// A restart was asked for and its start is still to come.
+    restarting: bool,
+}
+
+impl Declared {
+    fn named(&mut self, name: &str) -> Option<(ChildId, &mut Child)> {
+        let id = *self.by_name.get(name)?;
+        self.children.get_mut(&id).map(|child| (id, child))
+    }
 }
 
 impl SupervisorShared {
     pub(crate) fn new(path: ActorPath, policy: SupervisorPolicy, kernel: &Arc<Shared>) -> Arc<Self> {
-        let declared = Mutex::new(Declared::default());
-        Arc::new(Self { path, policy, kernel: Arc::clone(kernel), declared, slot: OnceLock::new() })
+        Arc::new(Self {
+            path,
+            policy,
+            kernel: Arc::clone(kernel),
+            declared: Mutex::default(),
+            acting: Mutex::default(),
+            slot: OnceLock::new(),
+        })
     }
 
     pub(crate) fn kernel(&self) -> &Arc<Shared> {
@@ -83,7 +101,9 @@ impl SupervisorShared {
             let slot = make(child);
             let policy = slot.meta.policy;
             slots.insert(path, slot.clone());
-            declared.children.insert(child, Child { name: name.clone(), slot, removing: false });
+            declared
+                .children
+                .insert(child, Child { name: name.clone(), slot, removing: false, restarting: false });
             policy
         };
         declared.next += 1;
@@ -97,8 +117,11 @@ impl SupervisorShared {
     pub(super) fn core(&self, birth: &Birth) -> (SupervisorCore, Vec<SupervisorEffect>) {
         let mut core = SupervisorCore::new(self.policy, birth.seed);
         let mut effects = Vec::new();
-        let declared = self.declared.lock();
-        for (child, entry) in &declared.children {
+        let mut acting = self.acting.lock();
+        *acting = birth.incarnation;
+        let mut declared = self.declared.lock();
+        for (child, entry) in &mut declared.children {
+            entry.restarting = false;
             let meta = entry.slot.meta();
             let last = Incarnation(meta.last_incarnation.load(Ordering::Acquire));
             let alive = meta.alive() == Some(last);
@@ -112,40 +135,58 @@ impl SupervisorShared {
         (core, effects)
     }
 
-    /// The child of that name.
-    pub(super) fn named(&self, name: &str) -> Option<(ChildId, Arc<dyn AnySlot>)> {
-        let declared = self.declared.lock();
-        let id = *declared.by_name.get(name)?;
-        declared.children.get(&id).map(|child| (id, Arc::clone(&child.slot)))
-    }
-
     /// The names of all children, in the order of their start.
     pub(super) fn names(&self) -> Vec<String> {
         self.declared.lock().children.values().map(|child| child.name.clone()).collect()
     }
 
-    /// Marks the child of that name as one to be forgotten, also by later incarnations of the supervisor.
-    pub(super) fn begin_removal(&self, name: &str) -> Option<(ChildId, Arc<dyn AnySlot>)> {
+    /// Has the child of that name forgotten once it is down, also by later incarnations of the supervisor.
+    pub(super) fn begin_removal(&self, name: &str) -> Option<Arc<dyn AnySlot>> {
         let mut declared = self.declared.lock();
-        let id = *declared.by_name.get(name)?;
-        let child = declared.children.get_mut(&id)?;
-        child.removing = true;
-        Some((id, Arc::clone(&child.slot)))
+        let (child, entry) = declared.named(name)?;
+        if !std::mem::replace(&mut entry.removing, true) {
+            let slot = Arc::clone(&entry.slot);
+            self.post(SupervisorInput::RemoveChild { child });
+            return Some(slot);
+        }
+        Some(Arc::clone(&entry.slot))
+    }
+
+    /// Has the child of that name stopped and started again; false when there is none. A request that waits is
+    /// not repeated: its start is still to come.
+    pub(super) fn begin_restart(&self, name: &str) -> bool {
+        let mut declared = self.declared.lock();
+        let Some((child, entry)) = declared.named(name) else { return false };
+        if !std::mem::replace(&mut entry.restarting, true) {
+            self.post(SupervisorInput::RestartChild { child });
+        }
+        true
+    }
+
+    /// The slot of a child that is about to be started, which is what a request to restart it waits for.
+    pub(super) fn begin_start(&self, child: ChildId) -> Option<Arc<dyn AnySlot>> {
+        let mut declared = self.declared.lock();
+        let entry = declared.children.get_mut(&child)?;
+        entry.restarting = false;
+        Some(Arc::clone(&entry.slot))
+    }
+
+    /// The right to act on children, while it is held; `None` for an incarnation of the supervisor that was
+    /// replaced, whatever it still means to do.
+    pub(super) fn acting(&self, incarnation: Incarnation) -> Option<MutexGuard<'_, Incarnation>> {
+        Some(self.acting.lock()).filter(|acting| **acting == incarnation)
     }
 
     pub(super) fn slot_of(&self, child: ChildId) -> Option<Arc<dyn AnySlot>> {
         self.declared.lock().children.get(&child).map(|entry| Arc::clone(&entry.slot))
     }
 
-    /// Drops a child that is down, and closes its slot.
-    pub(super) fn forget(&self, child: ChildId) {
-        let entry = {
-            let mut declared = self.declared.lock();
-            let Some(entry) = declared.children.remove(&child) else { return };
-            declared.by_name.remove(&entry.name);
-            entry
-        };
-        close_slot(&self.kernel, &entry.slot);
+    /// Drops a child that is down; its slot is still to be closed by [`close_slot`].
+    pub(super) fn forget(&self, child: ChildId) -> Option<Arc<dyn AnySlot>> {
+        let mut declared = self.declared.lock();
+        let entry = declared.children.remove(&child)?;
+        declared.by_name.remove(&entry.name);
+        Some(entry.slot)
     }
 
     /// Closes every slot below, and lets no more be declared.

@@ -21,4 +21,4 @@ pub use inspector::{
     Inspect, Inspector, InspectorInput, MACHINE_DEADLINE, MachineTree, Metrics, inspector_path,
 };
 pub use random::random_u64;
-pub use renewal::{RETRY as RENEWAL_RETRY, Renewal, RenewalInput, RenewalParts};
+pub use renewal::{Renewal, RenewalInput, RenewalParts};

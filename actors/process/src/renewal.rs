@@ -1,8 +1,10 @@
 //! Renewal: replaces this machine's certificate long before it ends, without dropping a connection.
 //!
-//! Place in the tree: `<machine>/renewal`, permanent. At two thirds of the certificate's life (less a spread) it makes
+//! Place in the tree: `<machine>/renewal`, permanent. At two thirds of the certificate's life (less a spread), and
+//! never sooner than half the time that was left when it was renewed last, it makes
 //! a new key, asks the cluster actor of this machine (a server) or of any server (an agent) for a certificate, puts
-//! it on disk and into the live credentials. A failure is retried after [`RETRY`]; nothing else wakes it up.
+//! it on disk and into the live credentials. A failure is retried after at most
+//! [`RETRY`]; nothing else wakes it up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use trireme_pki::{AltName, Credentials, IdentityKind, IdentityName, KeyRequest, 
 
 use crate::cluster::{ListMembers, RenewCertificate, cluster_path};
 
-/// Wait after a renewal that failed.
+/// Longest wait after a renewal that failed; an eighth of the time left when that is less.
 pub const RETRY: Duration = Duration::from_secs(30);
+/// Shortest wait after a renewal that failed.
+pub const RETRY_SOONEST: Duration = Duration::from_secs(1);
 /// How long one server may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Longest single sleep: the wall clock may jump, so the moment is looked at again at least this often.
@@ -45,16 +49,27 @@ pub struct Renewal {
     parts: RenewalParts,
     seed: u64,
     busy: bool,
+    /// Certificates begin before they are issued, so a short one may look due from its first second.
+    not_before: WallTime,
 }
 
 impl Renewal {
     /// The actor called `renewal`.
     pub fn spec(parts: RenewalParts) -> ActorSpec<Self> {
-        ActorSpec::new("renewal", move |birth| Self { parts: parts.clone(), seed: birth.seed, busy: false })
+        ActorSpec::new("renewal", move |birth| Self {
+            parts: parts.clone(),
+            seed: birth.seed,
+            busy: false,
+            not_before: WallTime::default(),
+        })
+    }
+
+    fn due(&self) -> WallTime {
+        self.parts.credentials.renew_at(self.seed).max(self.not_before)
     }
 
     fn sleep(&self, cx: &mut Context<Self>) {
-        let left = self.parts.credentials.renew_at(self.seed).since(WallTime::now());
+        let left = self.due().since(WallTime::now());
         let at: Tick = cx.now() + left.min(LONGEST_SLEEP);
         cx.arm(at);
     }
@@ -78,12 +93,16 @@ impl Behaviour for Renewal {
         self.busy = false;
         match outcome {
             Ok(()) => {
-                tracing::info!(until = %self.parts.credentials.facts().not_after, "certificate renewed");
+                let (now, until) = (WallTime::now(), self.parts.credentials.facts().not_after);
+                self.not_before = now.plus(until.since(now) / 2);
+                tracing::info!(%until, "certificate renewed");
                 self.sleep(cx);
             }
             Err(reason) => {
-                tracing::warn!(%reason, retry_s = RETRY.as_secs(), "the certificate could not be renewed; trying again");
-                cx.arm(cx.now() + RETRY);
+                let left = self.parts.credentials.facts().not_after.since(WallTime::now());
+                let wait = (left / 8).clamp(RETRY_SOONEST, RETRY);
+                tracing::warn!(%reason, retry_s = wait.as_secs(), "the certificate could not be renewed; trying again");
+                cx.arm(cx.now() + wait);
             }
         }
     }
@@ -92,7 +111,7 @@ impl Behaviour for Renewal {
         if self.busy {
             return;
         }
-        match WallTime::now() >= self.parts.credentials.renew_at(self.seed) {
+        match WallTime::now() >= self.due() {
             true => self.renew(cx),
             false => self.sleep(cx),
         }

@@ -4,8 +4,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 
 /// Kubernetes-compatible cluster in one binary.
 #[derive(Debug, Parser)]
@@ -84,6 +86,9 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) data: DataDirArg,
 
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
+
     /// First address of the bus (UDP); further machines take the ports above it. Port 0 picks free ports.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
@@ -103,6 +108,23 @@ pub(crate) struct UpArgs {
     /// Write this file when every machine is up and sees every other one.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// How servers sign.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SigningArgs {
+    /// Life of the certificates that servers sign for machines, as `720h` or `90m`; renewed long before they end.
+    #[arg(long, default_value = "720h", value_parser = signing_duration, value_name = "DURATION")]
+    pub(crate) cluster_signing_duration: Duration,
+}
+
+fn signing_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let allowed = CERTIFICATE_LIFETIME_MINIMUM..=CERTIFICATE_LIFETIME_LIMIT;
+    match allowed.contains(&duration) {
+        true => Ok(duration),
+        false => Err(format!("must be {:?} to {:?}", allowed.start(), allowed.end())),
+    }
 }
 
 /// What servers and agents have in common.
@@ -128,6 +150,9 @@ pub(crate) struct MachineArgs {
 pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
 
     /// Address of the bus (UDP). Port 0 picks a free port once and keeps it over restarts.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]

@@ -13,7 +13,9 @@ use trireme_bus::{
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
-use trireme_pki::{IdentityKind, IdentityName, JoinRole, LiveTrust, TlsProfile, install_crypto_provider};
+use trireme_pki::{
+    IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
+};
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
 use trireme_process::{
     Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
@@ -40,7 +42,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// `trireme server`.
 pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
-    let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?;
+    let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
+        .signing_for(args.signing.cluster_signing_duration);
     Machine::start(&args.machine, way, Some(args.listen))?.run()
 }
 
@@ -102,7 +105,8 @@ impl Machine {
         let cluster = ClusterParts {
             me: me.clone(),
             authority: membership.authority.clone(),
-            cluster: membership.credentials.identity().cluster().clone(),
+            issuer: Issuer::new(membership.credentials.identity().cluster().clone())
+                .with_machine_lifetime(way.lifetime()),
             trust,
             bus: bus.clone(),
             address,

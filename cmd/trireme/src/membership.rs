@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ const NAME_LIMIT: usize = 63;
 pub(crate) struct Way {
     role: JoinRole,
     through: Option<(SocketAddr, JoinToken)>,
+    lifetime: Duration,
 }
 
 impl Way {
@@ -32,11 +34,20 @@ impl Way {
             }
             (None, _) => None,
         };
-        Ok(Self { role, through })
+        Ok(Self { role, through, lifetime: MACHINE_LIFETIME })
+    }
+
+    /// How long the certificates live that this machine signs.
+    pub(crate) fn signing_for(self, lifetime: Duration) -> Self {
+        Self { lifetime, ..self }
     }
 
     pub(crate) fn role(&self) -> JoinRole {
         self.role
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 }
 
@@ -119,7 +130,7 @@ impl Membership {
             Ok(credentials) => Self::known(data, profile, credentials),
             Err(error) if error.is_absent() => match &way.through {
                 Some((server, token)) => Self::join(data, profile, *server, token).await,
-                None if profile.role == JoinRole::Server => Self::found(data, profile),
+                None if profile.role == JoinRole::Server => Self::found(data, profile, way.lifetime),
                 None => bail!("an agent joins a cluster: give --join and --token on its first start"),
             },
             Err(error) => Err(error).context("this machine's certificate cannot be used"),
@@ -144,7 +155,7 @@ impl Membership {
         Ok(Self { credentials: Arc::new(credentials), authority, book })
     }
 
-    fn found(data: &DataDir, profile: &Profile) -> anyhow::Result<Self> {
+    fn found(data: &DataDir, profile: &Profile, lifetime: Duration) -> anyhow::Result<Self> {
         let now = WallTime::now();
         // A crash while founding leaves an authority without credentials: it is used again.
         let authority = match ClusterAuthority::load(&data.pki()) {
@@ -163,7 +174,7 @@ impl Membership {
             request_der: key.request_der(),
             identity: &identity,
             alt_names: &profile.alt_names(),
-            lifetime: MACHINE_LIFETIME,
+            lifetime,
             now,
             not_before_floor: None,
         };

@@ -39,7 +39,13 @@ fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
         ready_file: args.ready_file.clone(),
         stop_on_stdin_eof: false,
     };
-    machine::run_server(&ServerArgs { machine, listen: args.listen, join: None, token: None })
+    machine::run_server(&ServerArgs {
+        machine,
+        signing: args.signing.clone(),
+        listen: args.listen,
+        join: None,
+        token: None,
+    })
 }
 
 struct Up<'a> {
@@ -142,6 +148,8 @@ impl<'a> Up<'a> {
         ];
         if server {
             arguments.push(format!("--listen={}", self.listen(name)?));
+            let life = humantime::format_duration(self.args.signing.cluster_signing_duration);
+            arguments.push(format!("--cluster-signing-duration={life}"));
         }
         if let (Some(_), Some(join)) = (&token, join) {
             arguments.push(format!("--join={join}"));

@@ -140,14 +140,41 @@ fn what_cannot_be_done_is_said() {
 #[test]
 fn logs_name_the_actor_and_the_request() {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start_at(folder.path(), 2, 0, &["--log=info,trireme_bus=debug,trireme_process=debug"]);
+    let cluster =
+        Cluster::start_at(folder.path(), 2, 0, &["--log=info,trireme_bus=debug,trireme_process=debug"]);
     cluster.run(&["actors"]);
     cluster.stop();
     let log = support::log_of(folder.path(), "s1");
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON, as this is no terminal")).collect();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("JSON, as this is no terminal")).collect();
     let with = |field: &str, start: &str| {
-        lines.iter().filter(|line| line["span"][field].to_string().trim_matches('"').starts_with(start)).count()
+        lines
+            .iter()
+            .filter(|line| line["span"][field].to_string().trim_matches('"').starts_with(start))
+            .count()
     };
     assert!(with("actor", "/server/s1/") > 0, "no line names its actor:\n{log}");
     assert!(with("request", "") > 0 && with("call", "inspect.tree") > 0, "no line names its request:\n{log}");
+}
+
+#[test]
+fn certificates_are_renewed_without_a_connection_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_at(folder.path(), 2, 1, &["--cluster-signing-duration=20s"]);
+    let started = Instant::now();
+    let count = |machine: &str, what: &str| support::log_of(folder.path(), machine).matches(what).count();
+    let all = ["s1", "s2", "a1"];
+    let links = || all.map(|machine| count(machine, "session established"));
+    until("every machine has renewed its certificate", || {
+        all.iter().all(|m| count(m, "certificate renewed") >= 1)
+    });
+    // The sessions of `trireme up` itself are over by now.
+    let before = links();
+    until("every machine has renewed it again", || all.iter().all(|m| count(m, "certificate renewed") >= 3));
+    assert_eq!(links(), before, "a renewal made somebody connect anew");
+    // The first certificates have ended; new handshakes go by the renewed ones.
+    std::thread::sleep(Duration::from_secs(21).saturating_sub(started.elapsed()));
+    let everybody = vec!["server/s1".to_owned(), "server/s2".to_owned(), "node/a1".to_owned()];
+    assert_eq!(machines(&cluster), (everybody, vec![]));
+    cluster.stop();
 }

@@ -12,8 +12,8 @@ use trireme_bus::Bus;
 use trireme_core::{Core, OpId};
 use trireme_kernel::{ActorPath, ActorSpec, Behaviour, CallOptions, Caller, Context, Reply, StartError};
 use trireme_pki::{
-    Caller as IssueCaller, ClusterAuthority, IdentityName, IssuePlan, IssueRequest, JoinToken, LiveTrust,
-    SALT_BYTES, SigningOrder, TokenId, WallTime,
+    Caller as IssueCaller, ClusterAuthority, IdentityName, IssuePlan, IssueRequest, Issuer, JoinToken,
+    LiveTrust, SALT_BYTES, SigningOrder, TokenId, WallTime,
 };
 
 use super::calls::{
@@ -35,8 +35,8 @@ pub struct ClusterParts {
     pub me: IdentityName,
     /// The authority; servers have it.
     pub authority: Option<Arc<ClusterAuthority>>,
-    /// The cluster's id.
-    pub cluster: trireme_pki::ClusterId,
+    /// The policy by which certificates are issued.
+    pub issuer: Issuer,
     /// What handshakes go by.
     pub trust: LiveTrust,
     /// The bus.
@@ -78,7 +78,7 @@ impl ClusterActor {
 
     fn new(parts: Arc<ClusterParts>) -> Self {
         // What is on disk is read in `started`, where a failure can be told.
-        let core = ClusterCore::new(parts.me.clone(), parts.cluster.clone(), Book::default());
+        let core = ClusterCore::new(parts.me.clone(), parts.issuer.clone(), Book::default());
         Self { parts, core, effects: Vec::new(), waiters: BTreeMap::new(), next_ticket: 0 }
     }
 
@@ -324,7 +324,7 @@ impl Behaviour for ClusterActor {
 
     fn started(&mut self, cx: &mut Context<Self>) -> Result<(), StartError> {
         let book = Book::load(&self.parts.file).map_err(|error| StartError(error.to_string()))?;
-        self.core = ClusterCore::new(self.parts.me.clone(), self.parts.cluster.clone(), book);
+        self.core = ClusterCore::new(self.parts.me.clone(), self.parts.issuer.clone(), book);
         let address = cx.address();
         let following = follow(self.parts.bus.clone(), move |change| {
             let address = address.clone();

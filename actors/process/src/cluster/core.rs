@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use trireme_core::{Core, OpId, OpTable, Tick};
-use trireme_pki::{ClusterId, IdentityKind, IdentityName, IssuePlan, Issuer, WallTime};
+use trireme_pki::{IdentityKind, IdentityName, IssuePlan, Issuer, WallTime};
 
 use super::effect::{ClusterAnswer, ClusterEffect};
 use super::input::{ClusterInput, IssueInput, Ticket, TokenInput};
@@ -60,11 +60,11 @@ struct Offer {
 
 impl ClusterCore {
     /// Starts from the book on disk.
-    pub fn new(me: IdentityName, cluster: ClusterId, book: Book) -> Self {
+    pub fn new(me: IdentityName, issuer: Issuer, book: Book) -> Self {
         Self {
             me,
             listening: None,
-            issuer: Issuer::new(cluster),
+            issuer,
             book,
             signing: OpTable::new(SIGNATURES_LIMIT),
             persist: Persist::default(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use trireme_core::{Core, OpId, Rng, Tick};
 use trireme_pki::{
-    Caller, ClusterId, IdentityKind, IdentityName, IssueRequest, JoinRole, SALT_BYTES, TokenId, TokenSecret,
-    WallTime,
+    Caller, ClusterId, IdentityKind, IdentityName, IssueRequest, Issuer, JoinRole, SALT_BYTES, TokenId,
+    TokenSecret, WallTime,
 };
 
 use super::{Book, ClusterAnswer, ClusterCore, ClusterEffect, ClusterInput, IssueInput, Ticket, TokenInput};
@@ -83,7 +83,7 @@ impl World {
             founding.admit(&server(index), Some(address(index)), at(0));
         }
         let machine = |index| Machine {
-            core: ClusterCore::new(server(index), cluster.clone(), founding.clone()),
+            core: ClusterCore::new(server(index), Issuer::new(cluster.clone()), founding.clone()),
             disk: founding.clone(),
             closed: BTreeSet::new(),
             answers: BTreeMap::new(),

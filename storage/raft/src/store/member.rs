@@ -186,26 +186,33 @@ impl Inner {
         let repeatable = !matches!(&wish, Wish::Propose(proposal) if proposal.request.is_none());
         let started = Instant::now();
         let mut why = "no leader is known".to_owned();
+        // Why an earlier attempt may have been carried out: a later refusal does not take that back.
+        let mut doubt: Option<String> = None;
         let mut leadership = self.leadership.clone();
         loop {
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 let waited_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-                return Err(StoreError::Unavailable { waited_ms, why });
+                return Err(in_doubt(doubt, StoreError::Unavailable { waited_ms, why }));
             }
             let now = *leadership.borrow_and_update();
             let attempt = match now.leader {
-                _ if now.is_me => self.here(wish.clone(), left).await?,
+                _ if now.is_me => self.here(wish.clone(), left).await,
                 Some(leader) if leader != self.network.me.0 => {
-                    self.ask_leader(leader, wish.clone(), left).await?
+                    self.ask_leader(leader, wish.clone(), left).await
                 }
-                _ => Attempt::Again(why),
+                _ => Ok(Attempt::Again(why)),
             };
             why = match attempt {
-                Attempt::Done(answer) => return Ok(answer),
-                Attempt::Again(why) => why,
-                Attempt::Unsure(why) if repeatable => why,
-                Attempt::Unsure(why) => return Err(StoreError::Unknown { why }),
+                Ok(Attempt::Done(answer)) => return Ok(answer),
+                Ok(Attempt::Again(why)) => why,
+                Ok(Attempt::Unsure(why)) if repeatable => {
+                    // A read changes nothing, whatever became of it.
+                    doubt = (!matches!(wish, Wish::ReadIndex)).then(|| why.clone());
+                    why
+                }
+                Ok(Attempt::Unsure(why)) => return Err(StoreError::Unknown { why }),
+                Err(error) => return Err(in_doubt(doubt, error)),
             };
             // Whichever comes first: a change of leadership, or a pause.
             let changed = tokio::time::timeout(LEADER_PAUSE.min(left), leadership.changed()).await;
@@ -340,6 +347,14 @@ impl Inner {
     }
 }
 
+/// What an error means when an earlier attempt is in doubt: nobody may say any more that nothing was done.
+fn in_doubt(doubt: Option<String>, error: StoreError) -> StoreError {
+    match doubt {
+        Some(earlier) => StoreError::Unknown { why: format!("{earlier}; then: {error}") },
+        None => error,
+    }
+}
+
 fn failed(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Attempt {
     match error {
         // Refused before it was appended.
@@ -421,5 +436,18 @@ impl Store for RaftStore {
                 tracing::error!(%error, "the raft core ended badly");
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_take_back_an_earlier_doubt() {
+        let refusal = || StoreError::Unavailable { waited_ms: 1, why: "no leader is known".to_owned() };
+        assert_eq!(in_doubt(None, refusal()), refusal());
+        let unsure = in_doubt(Some("the leader did not answer".to_owned()), refusal());
+        assert!(matches!(unsure, StoreError::Unknown { .. }), "{unsure}");
     }
 }

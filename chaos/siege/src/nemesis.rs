@@ -7,9 +7,8 @@ use tokio::task::JoinSet;
 use trireme_faults::{BusAction, BusRule, Direction, FaultPoint, FaultRule, MailboxAction, MailboxRule};
 use trireme_kernel::Call;
 use trireme_process::{ArmFault, HealFaults, random_u64};
-use trireme_store::calls::{
-    ChangeMember, GetStatus, MemberChange, Standing, StoreStatus, TransferLeadership,
-};
+use trireme_raft::store::Role;
+use trireme_store::calls::{ChangeMember, GetStatus, MemberChange, StoreStatus, TransferLeadership};
 
 use crate::fleet::Fleet;
 use crate::link::Link;
@@ -92,8 +91,9 @@ impl Nemesis {
 
     /// Brings every member into the membership as a voter, as far as the cluster lets it.
     pub(crate) async fn readmit(&self) {
-        for (index, status) in self.look().await.into_iter().enumerate() {
-            if !status.is_some_and(|status| status.standing == Standing::Voter) {
+        let all = self.look().await;
+        for index in 0..self.control.len() {
+            if !votes(&all, self.name(index)) {
                 self.bring_in(index).await;
             }
         }
@@ -243,8 +243,7 @@ impl Nemesis {
         let since = tokio::time::Instant::now();
         let mut last = None;
         while since.elapsed() < CHURN_LIMIT {
-            let status = self.control[who].call("store", &GetStatus {}, LOOK_DEADLINE).await;
-            if matches!(&status, Ok(status) if status.standing == Standing::Voter && votes(status)) {
+            if votes(&self.look().await, &machine) {
                 return;
             }
             for change in [MemberChange::Add, MemberChange::Promote] {
@@ -310,10 +309,13 @@ fn rule(point: FaultPoint, lasts: Duration) -> FaultRule {
     FaultRule { seed, ..FaultRule::new(&format!("siege-{seed:016x}"), point, lasts) }
 }
 
-/// Whether the member's own membership lists it as a voter.
-pub(crate) fn votes(status: &StoreStatus) -> bool {
-    let me = status.raft.members.get(&status.raft.member);
-    me.is_some_and(|me| me.role == trireme_raft::store::Role::Voter)
+/// Whether the leader counts this server among the voters. What a server says of itself may be long out of date.
+pub(crate) fn votes(all: &[Option<StoreStatus>], machine: &str) -> bool {
+    let leader = leader_of(all).and_then(|leader| all[leader].as_ref());
+    leader.is_some_and(|leader| {
+        let mut members = leader.raft.members.values();
+        members.any(|member| member.peer.address == machine && member.role == Role::Voter)
+    })
 }
 
 /// The member that leads in the highest term.

@@ -43,21 +43,29 @@ pub(crate) async fn whole(nemesis: &Nemesis) -> Result<Duration, String> {
     }
 }
 
+/// What keeps the cluster from being whole: the leader decides who votes, and everybody must be in its term.
 fn missing(all: &[Option<StoreStatus>]) -> Option<String> {
+    let Some(leader) = leader_of(all) else { return Some("no member leads".to_owned()) };
+    let leader_status = all[leader].as_ref().expect("the leader was found by its status");
+    let term = leader_status.raft.term;
     let mut missing = Vec::new();
     for (index, status) in all.iter().enumerate() {
+        let name = format!("s{}", index + 1);
         match status {
-            None => missing.push(format!("s{} does not answer", index + 1)),
-            Some(status) if status.standing != Standing::Voter || !votes(status) => {
-                missing.push(format!("s{} is {:?}", index + 1, status.standing));
+            None => missing.push(format!("{name} does not answer")),
+            Some(_) if !votes(all, &name) => missing.push(format!("{name} does not vote")),
+            Some(status) if status.standing != Standing::Voter => {
+                missing.push(format!("{name} says that it is {:?}", status.standing));
+            }
+            Some(status) if status.raft.term != term || status.raft.leader != leader_status.raft.leader => {
+                let of = status.raft.term;
+                missing.push(format!(
+                    "{name} is in term {of} under another leader, s{} leads {term}",
+                    leader + 1
+                ));
             }
             Some(_) => {}
         }
-    }
-    let leaders: std::collections::BTreeSet<_> =
-        all.iter().flatten().map(|status| status.raft.leader).collect();
-    if leader_of(all).is_none() || leaders.len() != 1 {
-        missing.push(format!("the members name these leaders: {leaders:?}"));
     }
     (!missing.is_empty()).then(|| missing.join(", "))
 }

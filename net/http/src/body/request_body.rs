@@ -12,6 +12,11 @@ use crate::refusal::Refusal;
 
 /// What [`RequestBody::read_all`] reserves at most on the word of a `Content-Length`, in bytes.
 const RESERVE_LIMIT_BYTES: usize = 64 * 1024;
+/// What is read and thrown away of a body beyond its limit, in bytes. Many HTTP/1.1 clients only read the answer once
+/// they have sent everything, and would report a broken connection instead of the refusal.
+const DISCARD_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+/// How long that may take.
+const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 
 /// The body of one request. Reading more than the limit, or waiting for too long, is a typed refusal.
 #[derive(Debug)]
@@ -20,16 +25,29 @@ pub struct RequestBody {
     limit_bytes: usize,
     read_bytes: usize,
     idle: Duration,
+    sends_before_reading: bool,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limit_bytes: usize, idle: Duration) -> Self {
-        Self { incoming: Some(incoming), limit_bytes, read_bytes: 0, idle }
+    /// `sends_before_reading`: a client that looks for the answer only after it has sent the whole body.
+    pub(crate) fn new(
+        incoming: Incoming,
+        limit_bytes: usize,
+        idle: Duration,
+        sends_before_reading: bool,
+    ) -> Self {
+        Self { incoming: Some(incoming), limit_bytes, read_bytes: 0, idle, sends_before_reading }
     }
 
     /// A body without bytes, for requests made inside the process.
     pub fn empty() -> Self {
-        Self { incoming: None, limit_bytes: 0, read_bytes: 0, idle: Duration::MAX }
+        Self {
+            incoming: None,
+            limit_bytes: 0,
+            read_bytes: 0,
+            idle: Duration::MAX,
+            sends_before_reading: false,
+        }
     }
 
     /// Another limit, in bytes, for this request.
@@ -46,7 +64,7 @@ impl RequestBody {
     pub async fn read_all(&mut self) -> Result<Bytes, Refusal> {
         let announced = self.announced_bytes();
         if announced.is_some_and(|bytes| bytes > self.limit_bytes) {
-            return Err(self.too_large());
+            return Err(self.too_large().await);
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
@@ -78,7 +96,7 @@ impl RequestBody {
             }
             self.read_bytes = self.read_bytes.saturating_add(data.len());
             return match self.read_bytes > self.limit_bytes {
-                true => Err(self.too_large()),
+                true => Err(self.too_large().await),
                 false => Ok(Some(data)),
             };
         }
@@ -93,7 +111,24 @@ impl RequestBody {
         Some(usize::try_from(exact).unwrap_or(usize::MAX))
     }
 
-    fn too_large(&self) -> Refusal {
+    async fn too_large(&mut self) -> Refusal {
+        let left = self.announced_bytes().unwrap_or_default();
+        if self.sends_before_reading && left <= DISCARD_LIMIT_BYTES {
+            // Whatever comes of it, the answer is the same.
+            drop(timeout(DISCARD_LIMIT, self.discard()).await);
+        }
         Refusal::BodyTooLarge { limit_bytes: self.limit_bytes }
+    }
+
+    async fn discard(&mut self) {
+        let mut left = DISCARD_LIMIT_BYTES;
+        let Some(incoming) = self.incoming.as_mut() else { return };
+        while let Some(Ok(frame)) = incoming.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
     }
 }

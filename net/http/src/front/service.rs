@@ -145,7 +145,9 @@ impl<H: Handler> Requests<H> {
         count(&self.shared.counters.requests);
         let on_upgrade = head.extensions.remove::<OnUpgrade>();
         let limits = &self.shared.limits;
-        let body = RequestBody::new(incoming, limits.body_bytes, limits.body_idle);
+        let sends_before_reading =
+            head.version < Version::HTTP_2 && !head.headers.contains_key(http::header::EXPECT);
+        let body = RequestBody::new(incoming, limits.body_bytes, limits.body_idle, sends_before_reading);
         let (peer, draining) = (self.peer.clone(), self.shared.draining.clone());
         let version = head.version;
         let reply = self.shared.handler.clone().handle(Request { head, body, peer, draining }).await;

@@ -218,6 +218,11 @@ impl<I> Mailbox<I> {
         self.queue.len()
     }
 
+    #[cfg(test)]
+    pub(crate) fn controls(&self) -> usize {
+        self.control.len()
+    }
+
     pub(crate) fn high_water(&self) -> usize {
         self.high_water
     }

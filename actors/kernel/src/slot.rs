@@ -309,3 +309,7 @@ impl<I: Send + 'static> AnySlot for Slot<I> {
         self
     }
 }
+
+#[cfg(test)]
+#[path = "slot_test.rs"]
+mod tests;

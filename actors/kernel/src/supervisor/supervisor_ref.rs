@@ -84,6 +84,11 @@ impl SupervisorRef {
         self.shared.names()
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<SupervisorShared> {
+        &self.shared
+    }
+
     fn unknown(&self, name: &str) -> ChildError {
         ChildError::Unknown { path: self.shared.path.clone(), name: name.to_owned() }
     }

@@ -1,5 +1,6 @@
 //! The administrator's connection to a running cluster, over the bus.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use trireme_bus::{
 use trireme_core::Tick;
 use trireme_faults::Faults;
 use trireme_kernel::{ActorPath, Call, CallError, CallOptions, codec};
-use trireme_pki::{ExpectedPeer, IdentityKind, IdentityName, LiveTrust, TlsProfile, install_crypto_provider};
+use trireme_pki::{
+    Credentials, ExpectedPeer, IdentityKind, IdentityName, LiveTrust, TlsProfile, install_crypto_provider,
+};
 
 use crate::admin::Admin;
 use crate::random::random_u64;
@@ -55,22 +58,21 @@ impl Client {
     /// # Errors
     /// When none does; says what was tried.
     pub async fn connect(admin: &Admin, timeout: Duration) -> Result<Self, ConnectError> {
-        install_crypto_provider();
-        let bus = Bus::start(BusParts {
-            profile: TlsProfile::new(Arc::clone(&admin.credentials), LiveTrust::default()),
-            listen: None,
-            config: BusConfig::default(),
-            permissions: PermissionTable::default(),
-            service: Arc::new(NoService),
-            publishers: Arc::new(NoPublishers),
-            join: None,
-            faults: Faults::none(),
-            io: tokio::runtime::Handle::current(),
-            clock: BusClock::continuing(Tick::ZERO),
-            instance: random_u64(),
-        })?;
+        Self::connect_to(admin, &admin.servers, timeout).await
+    }
+
+    /// The same with a list of servers of the caller's.
+    ///
+    /// # Errors
+    /// When none answers; says what was tried.
+    pub async fn connect_to(
+        admin: &Admin,
+        servers: &[SocketAddr],
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
+        let bus = guest_bus(Arc::clone(&admin.credentials))?;
         let mut failures = Vec::new();
-        for address in &admin.servers {
+        for address in servers {
             match tokio::time::timeout(timeout, bus.connect(*address, ExpectedPeer::AnyServer)).await {
                 Ok(Ok(peer)) => {
                     let server = IdentityName::new(IdentityKind::Server, &peer.identity().name)
@@ -102,11 +104,56 @@ impl Client {
     /// # Errors
     /// Every way in which no answer can come.
     pub async fn call_at<C: Call>(&self, path: &ActorPath, call: C) -> Result<C::Answer, CallError> {
+        self.call_with(path, call, CallOptions::within(self.timeout)).await
+    }
+
+    /// The same with options of the caller's.
+    ///
+    /// # Errors
+    /// Every way in which no answer can come.
+    pub async fn call_with<C: Call>(
+        &self,
+        path: &ActorPath,
+        call: C,
+        options: CallOptions,
+    ) -> Result<C::Answer, CallError> {
         let malformed = |reason: String| CallError::Malformed { path: path.clone(), reason };
         let body = codec::encode(&call).map_err(|error| malformed(error.to_string()))?;
-        let answer = self.peer.call(path, C::NAME, body, CallOptions::within(self.timeout)).await?;
+        let answer = self.peer.call(path, C::NAME, body, options).await?;
         codec::decode(&answer).map_err(|error| malformed(error.to_string()))
     }
+
+    /// The session itself, for subscriptions.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// How long a call may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+/// A bus that only dials, for a command or a test with an administrator's credentials. Must be called within a tokio
+/// runtime.
+///
+/// # Errors
+/// When no socket can be had.
+pub fn guest_bus(credentials: Arc<Credentials>) -> Result<Bus, BusError> {
+    install_crypto_provider();
+    Bus::start(BusParts {
+        profile: TlsProfile::new(credentials, LiveTrust::default()),
+        listen: None,
+        config: BusConfig::default(),
+        permissions: PermissionTable::default(),
+        service: Arc::new(NoService),
+        publishers: Arc::new(NoPublishers),
+        join: None,
+        faults: Faults::none(),
+        io: tokio::runtime::Handle::current(),
+        clock: BusClock::continuing(Tick::ZERO),
+        instance: random_u64(),
+    })
 }
 
 /// The path of an actor of a machine.

@@ -14,7 +14,7 @@ mod random;
 mod renewal;
 
 pub use admin::{Admin, AdminError};
-pub use client::{Client, ConnectError, machine_path};
+pub use client::{Client, ConnectError, guest_bus, machine_path};
 pub use fault_desk::{ArmFault, DeskInput, FaultDesk, HealFaults, ListFaults};
 pub use files::write_whole;
 pub use inspector::{

@@ -183,3 +183,7 @@ fn key_of(peer: &PeerIdentity, body: &Bytes) -> Option<(StreamKey, u64)> {
     let (id, number) = (head.get_u64_le(), head.get_u64_le());
     Some(((Arc::from(&*peer.name), id), number))
 }
+
+#[cfg(test)]
+#[path = "inbox_test.rs"]
+mod inbox_test;

@@ -1,7 +1,7 @@
 //! Changes of the membership by a server's name: admission, promotion, removal, hand-over of leadership.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use trireme_kernel::{CallOptions, Caller, Registry};
@@ -17,6 +17,10 @@ use crate::host::{Member, StoreHost, store_path};
 const ADMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long another server may take to say who its member is.
 const IDENTITY_LIMIT: Duration = Duration::from_secs(3);
+/// How long one attempt to hand over leadership is given before the next.
+const TRANSFER_ATTEMPT: Duration = Duration::from_secs(1);
+/// Part of a forwarded hand-over's time that is left for the answer's way back, in milliseconds.
+const FORWARD_MARGIN_MS: u64 = 200;
 /// How long the leader scope may take to stop before leadership is handed over.
 const SCOPE_STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -153,12 +157,20 @@ pub(crate) async fn transfer(
         let why = "the leader scope does not stop; nothing was handed over".to_owned();
         return Err(StoreError::Membership { why });
     }
-    member.store.transfer_leader(to, limit).await?;
     let mut leadership = member.store.leadership();
-    let taking = leadership.wait_for(|now| now.leader == Some(to));
-    let taken = matches!(tokio::time::timeout(limit, taking).await, Ok(Ok(_)));
-    if taken {
-        return Ok(());
+    let started = Instant::now();
+    // One attempt fails when the target's log is not there in time, as under many writes.
+    while started.elapsed() < limit {
+        let attempt = TRANSFER_ATTEMPT.min(limit.saturating_sub(started.elapsed()));
+        match member.store.transfer_leader(to, attempt).await {
+            Ok(()) | Err(StoreError::NotLeader { .. } | StoreError::Unavailable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let taking = leadership.wait_for(|now| now.leader == Some(to));
+        let taken = matches!(tokio::time::timeout(attempt, taking).await, Ok(Ok(_)));
+        if taken {
+            return Ok(());
+        }
     }
     let why = format!("{} did not take over", call.machine);
     Err(StoreError::Unavailable { waited_ms: call.timeout_ms.min(TIMEOUT_MS_MAX), why })
@@ -175,6 +187,9 @@ async fn forward(
     let leader = leader.and_then(|leader| status.members.get(&leader));
     let Some(leader) = leader else { return Err(StoreError::NotLeader { leader: None }) };
     let waited_ms = call.timeout_ms;
+    // The leader gives up before this side does, and says why.
+    let left = call.timeout_ms.min(TIMEOUT_MS_MAX).saturating_sub(FORWARD_MARGIN_MS).max(1);
+    let call = TransferLeadership { timeout_ms: left, ..call };
     let answer = registry.call(&store_path(&leader.peer.address), call, CallOptions::within(limit)).await;
     answer.unwrap_or_else(|error| Err(StoreError::Unavailable { waited_ms, why: error.to_string() }))
 }

@@ -161,3 +161,57 @@ pub(crate) fn item(object: &Object) -> Item {
         lease: object.lease(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use trireme_mvcc::{Delta, Key, KeyRange, Operation, Proposal, Revision, State, Watches};
+
+    /// Puts these values of one key per transaction and packs what a watcher of everything gets.
+    fn packed(values: &[usize]) -> Vec<WatchMessage> {
+        let (mut state, mut delta) = (State::new(), Delta::new());
+        for (index, bytes) in (1..).zip(values) {
+            let put =
+                Operation::Put { key: Key::from("/k"), value: Bytes::from(vec![7; *bytes]), lease: None };
+            state
+                .apply(index, 1, &Proposal::transaction(Vec::new(), vec![put]), &mut delta)
+                .unwrap()
+                .unwrap();
+        }
+        let filter = Filter::Range(KeyRange::all());
+        let request = WatchRequest { filter, after: Revision::ZERO, previous: true, bookmarks: false };
+        let (mut watches, mut batch) = (Watches::new(), Batch::default());
+        let id = watches.open(&state, request).unwrap();
+        watches.read(&state, id, ReadLimits { events: 1000, bytes: 64 * 1024 * 1024 }, &mut batch).unwrap();
+        let mut messages = Vec::new();
+        pack(&batch, &mut messages);
+        messages
+    }
+
+    #[test]
+    fn messages_fit_the_class_and_only_the_last_says_how_far_it_has_come() {
+        let big = 3 * 1024 * 1024;
+        let messages = packed(&[big, big, 10, 200_000, 200_000, 200_000, 5]);
+        let mut revisions = Vec::new();
+        let mut owed = false;
+        for (at, message) in messages.iter().enumerate() {
+            codec::encode(message).unwrap();
+            match message {
+                WatchMessage::Events { events, through } => {
+                    assert!(!owed, "the previous version comes at once");
+                    assert_eq!(through.is_some(), at + 1 == messages.len());
+                    revisions.extend(events.iter().map(|event| event.revision.get()));
+                    owed = events.last().is_some_and(|event| event.previous_follows);
+                }
+                WatchMessage::Previous(item) => {
+                    assert!(std::mem::take(&mut owed));
+                    assert_eq!(item.value.len(), big);
+                }
+                WatchMessage::Bookmark(_) | WatchMessage::End(_) => panic!("{message:?}"),
+            }
+        }
+        assert_eq!(revisions, [1, 2, 3, 4, 5, 6, 7]);
+        assert!(messages.iter().any(|message| matches!(message, WatchMessage::Previous(_))));
+    }
+}

@@ -18,9 +18,9 @@ use trireme_pki::{AltName, Credentials, IdentityKind, IdentityName, KeyRequest, 
 use crate::cluster::{ListMembers, RenewCertificate, cluster_path};
 
 /// Longest wait after a renewal that failed; an eighth of the time left when that is less.
-pub const RETRY: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(30);
 /// Shortest wait after a renewal that failed.
-pub const RETRY_SOONEST: Duration = Duration::from_secs(1);
+const RETRY_SOONEST: Duration = Duration::from_secs(1);
 /// How long one server may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Longest single sleep: the wall clock may jump, so the moment is looked at again at least this often.

@@ -66,7 +66,13 @@ pub(super) fn stateful_set(object: &mut Value) {
     default_template_field(spec, "template");
 }
 
+/// Annotation in which a DaemonSet counts the changes of its template.
+pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 pub(super) fn daemon_set(object: &mut Value) {
+    if let Some(annotations) = object.object("metadata").and_then(|m| m.object("annotations")) {
+        annotations.default(TEMPLATE_GENERATION, "0");
+    }
     let Some(spec) = object.object("spec") else { return };
     if let Some(strategy) = spec.object("updateStrategy") {
         strategy.default_text("type", "RollingUpdate");

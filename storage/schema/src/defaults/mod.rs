@@ -12,6 +12,7 @@ mod rest;
 
 use serde_json::Value;
 
+pub(crate) use apps::TEMPLATE_GENERATION;
 pub use batch::generate_job_selector;
 pub use pod::default_pod_template;
 pub use qos::qos_class;

@@ -156,7 +156,7 @@ fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
         }
         ("apps", "DaemonSet") => {
             if let Some(annotations) = object.object("metadata").and_then(|m| m.object("annotations")) {
-                annotations.put(TEMPLATE_GENERATION, "1");
+                annotations.put(crate::defaults::TEMPLATE_GENERATION, "1");
             }
         }
         ("batch", "Job") => {
@@ -182,9 +182,6 @@ fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
         _ => {}
     }
 }
-
-/// Annotation in which a DaemonSet counts the changes of its template.
-pub(super) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// The two ways to name a claim's data source agree, unless the newer one reaches into another namespace.
 fn data_sources(object: &mut Value) {

@@ -19,4 +19,4 @@ pub use patch::{PatchType, apply_object, patch_object};
 pub use strategy::{Generation, Strategy, strategy};
 pub use target::{Context, Target};
 pub use service::keep_allocated;
-pub use update::{begin_update, check_name, check_version, finish_update, missing};
+pub use update::{begin_update, check_name, check_uid, check_version, finish_update, missing};

@@ -98,6 +98,12 @@ pub fn apply_object(
         let shown = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
         return Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
     }
+    let uid = config.at("metadata").text("uid");
+    if old.is_none() && !uid.is_empty() {
+        let why =
+            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(Status::conflict(target.group, target.resource, context.name, &why));
+    }
     let has_status = target.custom || strategy(target.group, target.kind).status;
     let reset = reset_fields(target.group, target.kind, has_status, context.subresource);
     let writer = Writer {

@@ -69,7 +69,7 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
         }
         ("scheduling.k8s.io", "PriorityClass") => Strategy { generation: Generation::Fields(&[]), ..base },
         ("storage.k8s.io", "CSIDriver") => Strategy {
-            generation: Generation::FieldsFromZero(&["spec"]),
+            generation: Generation::FieldsFromZero(&["spec.tokenRequests", "spec.requiresRepublish"]),
             unconditional_update: false,
             ..base
         },

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::create::{TEMPLATE_GENERATION, dedupe_owners, error_group, own, place};
+use super::create::{dedupe_owners, error_group, own, place};
 use super::service;
 use super::strategy::{Generation, strategy};
 use super::target::{Context, Target};
+use crate::defaults::TEMPLATE_GENERATION;
 use crate::field::{ErrorList, Path};
 use crate::status::{Failure, Status};
 use crate::types::settle;
@@ -43,7 +44,27 @@ pub fn check_name(new: &Value, context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks the identity and version that an update carries against the stored object.
+/// Checks the UID of an object sent with PUT, which names the object that may be replaced.
+///
+/// # Errors
+/// 409 when the stored object is another one.
+pub fn check_uid(old: &Value, new: &Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    let (sent, stored) = (new.at("metadata").text("uid"), old.at("metadata").text("uid"));
+    if sent.is_empty() || sent == stored {
+        return Ok(());
+    }
+    Err(precondition(sent, stored, target, context))
+}
+
+fn precondition(sent: &str, stored: &str, target: &Target<'_>, context: &Context<'_>) -> Failure {
+    let path = format!("/registry/{}/{}/{}", target.resource, context.namespace, context.name);
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {stored}"
+    );
+    Status::conflict(target.group, target.resource, context.name, &why)
+}
+
+/// Checks the version that an update carries against the stored object.
 ///
 /// # Errors
 /// 409 when the object is another one or has changed, 422 when the kind demands a version and none came.
@@ -59,7 +80,7 @@ pub fn check_version(old: &Value, new: &Value, target: &Target<'_>) -> Result<()
         let mut errors = ErrorList::new();
         let path = Path::new("metadata");
         errors.invalid_text(&path.child("resourceVersion"), "0x0", "must be specified for an update");
-        return Err(Status::invalid(target.group, target.kind, name, &errors));
+        return Err(Status::invalid(target.group, target.resource, name, &errors));
     }
     if sent != before.text("resourceVersion") {
         return Err(Status::modified(target.group, target.resource, name));
@@ -104,6 +125,11 @@ pub fn finish_update(old: &Value, new: &mut Value, target: &Target<'_>, context:
     }
     prepare(old, new, target, context);
     raise_generation(old, new, &rules.generation, target, context);
+    if (target.group, target.kind) == ("discovery.k8s.io", "EndpointSlice") {
+        for endpoint in new.items("endpoints") {
+            endpoint.remove("deprecatedTopology");
+        }
+    }
     keep_times(old, new);
     if target.custom {
         let errors = crate::validate::validate_meta_update(old, new);
@@ -144,11 +170,6 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
             match (target.group, target.kind) {
                 ("", "Service") => service::keep_allocated(old, new),
                 ("apps", "DaemonSet") => count_template(old, new),
-                ("discovery.k8s.io", "EndpointSlice") => {
-                    for endpoint in new.items("endpoints") {
-                        endpoint.remove("deprecatedTopology");
-                    }
-                }
                 ("", "Namespace") => keep_field(new, "spec"),
                 ("", "Secret") if new.text("type").is_empty() => keep_field(new, "type"),
                 ("certificates.k8s.io", "CertificateSigningRequest") => keep_field(new, "spec"),
@@ -199,7 +220,8 @@ fn raise_generation(old: &Value, new: &mut Value, rule: &Generation, target: &Ta
         _ if target.custom => content(new),
         Generation::None => false,
         Generation::Fields(names) | Generation::FieldsFromZero(names) => {
-            names.iter().any(|name| !same(old.at(name), new.at(name)))
+            let field = |object: &'_ Value, name: &str| name.split('.').fold(object.clone(), |v, n| v.at(n).clone());
+            names.iter().any(|name| !same(&field(old, name), &field(new, name)))
         }
         Generation::ContentAndLabels => {
             content(new) || !same(old.at("metadata").at("labels"), new.at("metadata").at("labels"))
@@ -250,9 +272,5 @@ pub fn missing(object: &Value, target: &Target<'_>, context: &Context<'_>) -> Fa
     if uid.is_empty() {
         return Status::not_found(target.group, target.resource, context.name);
     }
-    let path = format!("/registry/{}/{}/{}", target.resource, context.namespace, context.name);
-    let why = format!(
-        "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: "
-    );
-    Status::conflict(target.group, target.resource, context.name, &why)
+    precondition(uid, "", target, context)
 }

@@ -25,6 +25,25 @@ pub(super) fn job(object: &Value, errors: &mut ErrorList) {
             errors.invalid_str(&Path::new("metadata").child("name"), name, text);
         }
     }
+    job_selector(spec, errors);
+    let selector = spec.at("selector");
+    if !spec.is_true("manualSelector") {
+        let uid = object.at("metadata").at("uid");
+        let generated = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+        let legacy = json!({"matchLabels": {"controller-uid": uid}});
+        if !same(selector, &generated) && !same(selector, &legacy) {
+            errors.invalid(&SPEC.child("selector"), selector, "`selector` not auto-generated");
+        }
+    }
+}
+
+/// The part that upstream checks a second time on updates.
+pub(super) fn job_spec_again(object: &Value, errors: &mut ErrorList) {
+    job_spec(object.at("spec"), &SPEC, errors);
+    job_selector(object.at("spec"), errors);
+}
+
+fn job_selector(spec: &Value, errors: &mut ErrorList) {
     let selector = spec.at("selector");
     if selector.is_null() {
         errors.required(&SPEC.child("selector"), "");
@@ -36,14 +55,6 @@ pub(super) fn job(object: &Value, errors: &mut ErrorList) {
         let template = SPEC.child("template");
         let metadata = template.child("metadata");
         errors.invalid_text(&metadata.child("labels"), labels_text(labels), MISMATCH);
-    }
-    if !spec.is_true("manualSelector") {
-        let uid = object.at("metadata").at("uid");
-        let generated = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
-        let legacy = json!({"matchLabels": {"controller-uid": uid}});
-        if !same(selector, &generated) && !same(selector, &legacy) {
-            errors.invalid(&SPEC.child("selector"), selector, "`selector` not auto-generated");
-        }
     }
 }
 

@@ -47,8 +47,6 @@ pub(super) fn node(object: &Value, errors: &mut ErrorList) {
 }
 
 pub(super) fn node_update(old: &Value, new: &Value, errors: &mut ErrorList) {
-    // The kind checks metadata twice on updates.
-    super::meta::kube_update(old, new, errors);
     let (before, after) = (old.at("spec"), new.at("spec"));
     if !before.list("podCIDRs").is_empty() && !same(before.at("podCIDRs"), after.at("podCIDRs")) {
         errors.forbidden(&SPEC.child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");

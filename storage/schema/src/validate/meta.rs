@@ -154,6 +154,9 @@ pub(super) fn generic_update(old: &Value, new: &Value) -> ErrorList {
 /// The same once more, as every built-in kind repeats it, with the rule for finalizer names.
 pub(super) fn kube_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     errors.extend(generic_update(old, new));
+    let meta = new.at("metadata");
+    labels(meta.map("labels"), &META.child("labels"), errors);
+    annotations(meta, errors);
     kube_finalizers(new.at("metadata"), errors);
 }
 

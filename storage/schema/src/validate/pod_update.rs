@@ -77,6 +77,7 @@ fn tolerations(before: &Value, after: &Value, errors: &mut ErrorList) {
         if !kept {
             let text = "existing toleration can not be modified except its tolerationSeconds";
             errors.forbidden(&SPEC.child("tolerations"), text);
+            return;
         }
     }
 }

@@ -35,7 +35,9 @@ pub(super) fn volumes<'a>(list: &'a [Value], path: &Path<'_>, errors: &mut Error
     for (i, volume) in list.iter().enumerate() {
         let at = path.index(i);
         let name = volume.text("name");
+        let found = errors.len();
         sources(volume, &at, errors);
+        let sound = errors.len() == found;
         if name.is_empty() {
             errors.required(&at.child("name"), "");
         } else {
@@ -43,6 +45,9 @@ pub(super) fn volumes<'a>(list: &'a [Value], path: &Path<'_>, errors: &mut Error
         }
         if out.has(name) {
             errors.duplicate(&at.child("name"), volume.at("name"));
+        }
+        if !sound {
+            continue;
         }
         out.0.push((name, volume.has("persistentVolumeClaim") || volume.has("ephemeral")));
     }

@@ -36,6 +36,10 @@ pub(crate) fn check(answer: &Answer, step: &Value, tally: &mut Tally) -> Result<
             got = got[name.as_str().unwrap_or("")].take();
         }
     }
+    let pod_generation = step["path"].as_str().is_some_and(|p| p.contains("/pods/")) && got.is_number();
+    if pod_generation && wanted.is_null() {
+        return Ok(());
+    }
     sort_managed(&mut got);
     sort_managed(&mut wanted);
     drop_newer(&mut got, &wanted);

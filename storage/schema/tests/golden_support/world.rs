@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use trireme_schema::Status;
 use trireme_schema::kinds::{self, Kind};
 use trireme_schema::request::{
-    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, decode, finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
+    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, decode, check_uid, finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
 };
 use trireme_schema::status::Failure;
 
@@ -148,6 +148,7 @@ impl World {
                 Answer { status: 200, body: object.clone(), warnings: Vec::new() }
             }
             Some(_) => return Err("read at another version".to_owned()),
+            None if route.kind.kind == "Event" => return Err("read at another version".to_owned()),
             None => failed(&Status::not_found(&route.kind.group, &route.kind.plural, &route.name)),
         })
     }
@@ -262,6 +263,8 @@ impl World {
         route: &Route,
         context: &Context<'_>,
     ) -> Result<Answer, Failure> {
+        let mut warnings = warnings;
+        warnings.extend(trireme_schema::validate::warnings(target.group, target.kind, &object));
         begin_create(&mut object, target, context)?;
         admit_create(&mut object, target);
         finish_create(&mut object, target, context)?;
@@ -291,6 +294,7 @@ impl World {
             }
             return Err(missing(&decoded.object, target, context));
         };
+        check_uid(&old, &decoded.object, target, context)?;
         self.replace(key, &old, decoded.object, decoded.warnings, target, context)
     }
 
@@ -307,6 +311,10 @@ impl World {
         trireme_schema::request::check_version(old, &new, target)?;
         admit_update(old, &mut new, target);
         finish_update(old, &mut new, target, context)?;
+        let mut warnings = warnings;
+        if old["spec"] != new["spec"] && target.kind == "CronJob" {
+            warnings.extend(trireme_schema::validate::warnings(target.group, target.kind, &new));
+        }
         let body = self.store(key, new, Some(old));
         Ok(Answer { status: 200, body, warnings })
     }
@@ -452,6 +460,9 @@ fn admit_update(old: &Value, new: &mut Value, target: &Target<'_>) {
         service_families(new);
         allocate(new, target);
     }
+    if (target.group, target.kind) == ("", "Pod") && new["spec"].is_object() {
+        add_tolerations(&mut new["spec"]);
+    }
 }
 
 fn push(object: &mut Value, finalizer: &str) {
@@ -474,6 +485,16 @@ fn admit_pod(pod: &mut Value) {
     if spec.get("automountServiceAccountToken") != Some(&json!(false)) {
         mount_token(spec);
     }
+    add_tolerations(spec);
+    if spec.get("priority").is_none() {
+        spec["priority"] = 0.into();
+    }
+    if spec.get("preemptionPolicy").is_none() {
+        spec["preemptionPolicy"] = "PreemptLowerPriority".into();
+    }
+}
+
+fn add_tolerations(spec: &mut Value) {
     let mut tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         let covered = tolerations.iter().any(|t| {
@@ -486,12 +507,6 @@ fn admit_pod(pod: &mut Value) {
         }
     }
     spec["tolerations"] = tolerations.into();
-    if spec.get("priority").is_none() {
-        spec["priority"] = 0.into();
-    }
-    if spec.get("preemptionPolicy").is_none() {
-        spec["preemptionPolicy"] = "PreemptLowerPriority".into();
-    }
 }
 
 fn mount_token(spec: &mut Value) {

@@ -16,7 +16,8 @@ use trireme_raft::store::{Committed, Status, Store, StoreError};
 use crate::calls::{
     Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetIdentity, GetStateHash,
     GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, Propose, ReadRefused,
-    ReadSnapshot, Restored, SnapshotOpened, Standing, StoreStatus, TransferLeadership, WriteRestore,
+    ReadSnapshot, Restored, SetDiskFaults, SnapshotOpened, Standing, StoreStatus, TransferLeadership,
+    WriteRestore,
 };
 use crate::host::{Member, StoreHost, store_path};
 use crate::joining::keep_standing;
@@ -69,6 +70,8 @@ pub enum StoreInput {
     OpenRestore(Reply<u64>),
     /// A chunk of what is restored.
     WriteRestore(WriteRestore, Reply<()>),
+    /// Make the disk misbehave.
+    DiskFaults(SetDiskFaults, Reply<u64>),
     /// Restore what was uploaded.
     CommitRestore(CommitRestore, Reply<Result<Restored, StoreError>>),
 }
@@ -100,6 +103,7 @@ impl StoreActor {
             .call::<OpenRestore>(|_, reply| I::OpenRestore(reply))
             .call::<WriteRestore>(I::WriteRestore)
             .call::<CommitRestore>(I::CommitRestore)
+            .call::<SetDiskFaults>(I::DiskFaults)
     }
 
     /// Answers in a task, once the member runs.
@@ -240,6 +244,8 @@ impl StoreActor {
             StoreInput::Transfer(call, reply) => self.answer(cx, reply, move |host, member| async move {
                 Ok(membership::transfer(&host, &member, &registry, call).await)
             }),
+            // Also while the member is down because of them.
+            StoreInput::DiskFaults(call, reply) => reply.answer(self.host.disk.set(call)),
             StoreInput::Opened(member) => self.adopt(&member, cx),
             StoreInput::Down(why) => cx.fail(why),
             _ => {}
@@ -296,6 +302,7 @@ impl Behaviour for StoreActor {
             StoreInput::OpenRestore(..) => "open-restore",
             StoreInput::WriteRestore(..) => "write-restore",
             StoreInput::CommitRestore(..) => "commit-restore",
+            StoreInput::DiskFaults(..) => "disk-faults",
         }
     }
 }

@@ -14,16 +14,15 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use trireme_bus::Bus;
-use trireme_faults::Faults;
 use trireme_kernel::ActorPath;
 use trireme_pki::{IdentityKind, IdentityName};
-use trireme_raft::disk::RealDisk;
 use trireme_raft::store::{RaftStore, Store, StoreConfig, StoreError};
 use trireme_raft::{ClusterId, Database, DatabaseId, IdentityError, LogKind, MemberId, OpenError};
 
 use crate::backup::Sessions;
 use crate::bus_transport::BusTransport;
 use crate::calls::Standing;
+use crate::disk_faults::FaultyDisk;
 use crate::inbox::RaftInbox;
 use crate::member_file::{MemberFile, MemberFileError};
 
@@ -50,8 +49,6 @@ pub struct HostParts {
     pub config: StoreConfig,
     /// The I/O runtime.
     pub io: Handle,
-    /// Fault points to consult.
-    pub faults: Faults,
 }
 
 /// See the module. Shared by the store actor, the bus's service, the leader scope and everyone who reads.
@@ -65,6 +62,7 @@ pub struct StoreHost {
     /// How many hand-overs are under way; the scope must not run meanwhile.
     pub(crate) yielding: watch::Sender<usize>,
     pub(crate) inbox: RaftInbox,
+    pub(crate) disk: FaultyDisk,
     pub(crate) sessions: Mutex<Sessions>,
 }
 
@@ -112,6 +110,7 @@ impl StoreHost {
     pub fn new(parts: HostParts) -> Arc<Self> {
         Arc::new(Self {
             inbox: RaftInbox::new(parts.io.clone()),
+            disk: FaultyDisk::new(parts.io.clone()),
             parts,
             bus: OnceLock::new(),
             phase: watch::Sender::new(Phase::Closed),
@@ -282,7 +281,7 @@ impl StoreHost {
         let disk_error = |source| OpenError::Io { what: "drawing an id", dir: dir.clone(), source };
         let identity =
             Database::new_identity(cluster, file.member, LogKind::default()).map_err(disk_error)?;
-        let database = Database::create(Arc::new(RealDisk), dir, identity)?;
+        let database = Database::create(self.disk.disk(), dir, identity)?;
         MemberFile { created: true, ..file }.save(member_file)?;
         Ok((database, file.founder))
     }
@@ -291,7 +290,7 @@ impl StoreHost {
     fn open_existing(&self, cluster: ClusterId, member: MemberId) -> Result<Database, OpenError> {
         let mut retries = 0;
         loop {
-            match Database::open(Arc::new(RealDisk), &self.parts.dir, cluster, member) {
+            match Database::open(self.disk.disk(), &self.parts.dir, cluster, member) {
                 Err(OpenError::Locked { .. }) if retries < LOCK_RETRIES => {
                     retries += 1;
                     std::thread::sleep(LOCK_RETRY);

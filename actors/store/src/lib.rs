@@ -12,10 +12,12 @@
 //! **Deliberately absent.** Kubernetes kinds, sockets, retries of proposals without a request id.
 
 mod actor;
+mod admin_calls;
 mod backup;
 mod bus_transport;
 pub mod calls;
 mod client;
+mod disk_faults;
 mod host;
 mod inbox;
 mod joining;

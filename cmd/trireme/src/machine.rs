@@ -83,7 +83,7 @@ impl Machine {
         let membership = kernel.io().block_on(Membership::obtain(&data, &profile, &way))?;
         let me = membership.credentials.identity().identity_name().clone();
         let trust = LiveTrust::new(membership.book.trust().clone());
-        let store = store_host(&data, &membership, &kernel, &faults);
+        let store = store_host(&data, &membership, &kernel);
         let (service, publishers) = services(&kernel, store.as_ref());
         let door = JoinDoor::new(kernel.registry(), machine_path(&me, "cluster"));
         let bus = Bus::start(BusParts {
@@ -182,12 +182,7 @@ impl Machine {
 }
 
 /// The slot of a server's member of the replicated store.
-fn store_host(
-    data: &DataDir,
-    membership: &Membership,
-    kernel: &Kernel,
-    faults: &Faults,
-) -> Option<Arc<StoreHost>> {
+fn store_host(data: &DataDir, membership: &Membership, kernel: &Kernel) -> Option<Arc<StoreHost>> {
     let identity = membership.credentials.identity();
     let me = identity.identity_name();
     if me.kind() != IdentityKind::Server {
@@ -202,7 +197,6 @@ fn store_host(
         alone: !others,
         config: StoreConfig::default(),
         io: kernel.io().clone(),
-        faults: faults.clone(),
     }))
 }
 

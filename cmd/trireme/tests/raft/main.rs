@@ -2,6 +2,7 @@
 
 mod actors_killed;
 mod backup;
+mod disk;
 mod failover;
 mod kit;
 mod lost_data;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::raft::args::{KvCommand, RaftCommand};
 use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 
 /// Kubernetes-compatible cluster in one binary.
@@ -367,92 +369,4 @@ pub(crate) struct ArmArgs {
     /// Heal by itself after this long, whatever happens to whoever armed it, in milliseconds.
     #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..=600_000), value_name = "MS")]
     pub(crate) dead_man_ms: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RaftCommand {
-    /// Show every member: its role, term, log and state.
-    Status {
-        #[command(flatten)]
-        client: ClientArgs,
-        #[arg(long, short, value_enum, default_value_t = Output::Table)]
-        output: Output,
-    },
-    /// Take a running server in as a learner; it asks to vote once it has caught up. Servers do this by themselves.
-    Add(RaftMemberArgs),
-    /// Make a learner a voter.
-    Promote(RaftMemberArgs),
-    /// Remove a server, dead or alive, from the members.
-    Remove(RaftMemberArgs),
-    /// Hand leadership to a server.
-    Transfer(RaftMemberArgs),
-    /// Save the store's content into a file, or replace the content by a saved one.
-    #[command(subcommand)]
-    Snapshot(SnapshotCommand),
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct RaftMemberArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    /// The server's name, e.g. `s2`.
-    pub(crate) server: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SnapshotCommand {
-    /// Save a consistent copy while the cluster runs.
-    Save {
-        #[command(flatten)]
-        client: ClientArgs,
-        /// Where to; must not exist.
-        file: PathBuf,
-    },
-    /// Replace the content of the running cluster. Every watcher has to list again. Stop other writers first.
-    Restore {
-        #[command(flatten)]
-        client: ClientArgs,
-        /// What `trireme raft snapshot save` wrote.
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KvCommand {
-    /// Print a key's value.
-    Get {
-        #[command(flatten)]
-        client: ClientArgs,
-        key: String,
-        /// What the asked member has applied, without asking the others.
-        #[arg(long)]
-        local: bool,
-        #[arg(long, short, value_enum, default_value_t = Output::Table)]
-        output: Output,
-    },
-    /// Write a key; prints its revision.
-    Put {
-        #[command(flatten)]
-        client: ClientArgs,
-        key: String,
-        value: String,
-    },
-    /// Delete a key; prints the revision, or that there was none.
-    Delete {
-        #[command(flatten)]
-        client: ClientArgs,
-        key: String,
-    },
-    /// Print changes of the keys that begin with a prefix, one JSON object per line.
-    Watch {
-        #[command(flatten)]
-        client: ClientArgs,
-        prefix: String,
-        /// Changes after this revision; without it after now.
-        #[arg(long, value_name = "REVISION")]
-        after: Option<u64>,
-        /// Stop after this many changes.
-        #[arg(long, value_name = "N")]
-        count: Option<u64>,
-    },
 }

@@ -1,5 +1,7 @@
 //! `trireme raft` and `trireme kv`: the replicated store's members and content.
 
+pub(crate) mod args;
+
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +21,8 @@ use trireme_store::calls::{
 };
 use trireme_store::{StoreClient, WatchEvent, WatchFilter, WatchMessage, WatchTopic};
 
-use crate::cli::{ClientArgs, KvCommand, Output, RaftCommand, RaftMemberArgs, SnapshotCommand};
+use self::args::{KvCommand, RaftCommand, RaftMemberArgs, SnapshotCommand};
+use crate::cli::{ClientArgs, Output};
 use crate::connect::block_on;
 use crate::data_dir;
 use crate::progress::{print, say};

@@ -1,4 +1,10 @@
 //! The replicated store over real processes on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test says what it measured, and a helper that fails fails its test"
+)]
 
 mod actors_killed;
 mod backup;

@@ -5,7 +5,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use trireme_schema::apply::Set;
 use trireme_schema::request::{
-    Context, FieldValidation, PatchType, Target, apply_object, begin_create, decode, finish_create, patch_object,
+    Context, FieldValidation, PatchType, Target, apply_object, begin_create, decode, finish_create,
+    patch_object,
 };
 use trireme_schema::{Quantity, json as text_json, kinds};
 
@@ -23,19 +24,56 @@ fn target(group: &str, kind: &str) -> Target<'static> {
 /// JSON with the field names, directives and scalars that real objects have.
 fn values() -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec![
-        "metadata", "name", "labels", "spec", "containers", "template", "selector", "matchLabels", "ports", "port",
-        "containerPort", "protocol", "image", "resources", "limits", "cpu", "env", "value", "volumes", "status",
-        "conditions", "type", "finalizers", "ownerReferences", "uid", "$patch", "$retainKeys",
-        "$setElementOrder/containers", "$deleteFromPrimitiveList/finalizers", "managedFields", "fieldsV1", "replicas",
-        "data", "annotations", "tolerations", "key", "strategy", "rollingUpdate", "maxSurge", "generateName",
+        "metadata",
+        "name",
+        "labels",
+        "spec",
+        "containers",
+        "template",
+        "selector",
+        "matchLabels",
+        "ports",
+        "port",
+        "containerPort",
+        "protocol",
+        "image",
+        "resources",
+        "limits",
+        "cpu",
+        "env",
+        "value",
+        "volumes",
+        "status",
+        "conditions",
+        "type",
+        "finalizers",
+        "ownerReferences",
+        "uid",
+        "$patch",
+        "$retainKeys",
+        "$setElementOrder/containers",
+        "$deleteFromPrimitiveList/finalizers",
+        "managedFields",
+        "fieldsV1",
+        "replicas",
+        "data",
+        "annotations",
+        "tolerations",
+        "key",
+        "strategy",
+        "rollingUpdate",
+        "maxSurge",
+        "generateName",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(|f| json!(f)),
-        prop::sample::select(vec!["", "a", "TCP", "10%", "1Gi", "delete", "replace", "merge", "é\u{0}", "9e99", "x/y"])
-            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "", "a", "TCP", "10%", "1Gi", "delete", "replace", "merge", "é\u{0}", "9e99", "x/y"
+        ])
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
@@ -61,7 +99,14 @@ fn random_bytes_decode_or_fail() {
 #[test]
 fn random_objects_are_created_or_refused() {
     let kinds: Vec<Target<'static>> = kinds::all().iter().filter_map(Target::builtin).collect();
-    let context = Context { namespace: "ns", uid: "u", time: "2026-01-01T00:00:00Z", suffix: "abcde", manager: "m", ..Context::default() };
+    let context = Context {
+        namespace: "ns",
+        uid: "u",
+        time: "2026-01-01T00:00:00Z",
+        suffix: "abcde",
+        manager: "m",
+        ..Context::default()
+    };
     runner(1_500)
         .run(&(values(), 0..kinds.len()), |(value, at)| {
             let kind = &kinds[at];
@@ -79,7 +124,13 @@ fn random_objects_are_created_or_refused() {
 #[test]
 fn random_patches_apply_or_fail() {
     let deployment = target("apps", "Deployment");
-    let context = Context { namespace: "ns", name: "x", time: "2026-01-01T00:00:00Z", manager: "m", ..Context::default() };
+    let context = Context {
+        namespace: "ns",
+        name: "x",
+        time: "2026-01-01T00:00:00Z",
+        manager: "m",
+        ..Context::default()
+    };
     let old = json!({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x","namespace":"ns","uid":"u",
         "labels":{"a":"b"},"finalizers":["x/y"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":
         {"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"i","ports":[{"containerPort":1}]}]}}}});
@@ -104,7 +155,9 @@ fn random_patches_apply_or_fail() {
 #[test]
 fn deep_and_large_documents_are_refused() {
     let pod = target("", "Pod");
-    for text in ["[".repeat(100_000), "{\"a\":".repeat(100_000), format!("{}{}", "[".repeat(1000), "]".repeat(1000))] {
+    for text in
+        ["[".repeat(100_000), "{\"a\":".repeat(100_000), format!("{}{}", "[".repeat(1000), "]".repeat(1000))]
+    {
         let error = decode(text.as_bytes(), &pod, FieldValidation::Warn).expect_err("too deep");
         assert_eq!(error.code, 400);
     }

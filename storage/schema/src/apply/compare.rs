@@ -62,7 +62,9 @@ fn is_leaf(old: Option<&Value>, new: Option<&Value>, of: TypeRef<'_>) -> bool {
 
 fn mixed(old: Option<&Value>, new: Option<&Value>) -> bool {
     match (old, new) {
-        (Some(a), Some(b)) => !a.is_null() && !b.is_null() && std::mem::discriminant(a) != std::mem::discriminant(b),
+        (Some(a), Some(b)) => {
+            !a.is_null() && !b.is_null() && std::mem::discriminant(a) != std::mem::discriminant(b)
+        }
         _ => false,
     }
 }
@@ -168,7 +170,12 @@ mod tests {
         let diff = compare(&old, &new, pod);
         assert_eq!(
             diff.added.paths(),
-            [".metadata.annotations", ".metadata.annotations.n", ".spec.containers[name=\"b\"]", ".spec.containers[name=\"b\"].name"]
+            [
+                ".metadata.annotations",
+                ".metadata.annotations.n",
+                ".spec.containers[name=\"b\"]",
+                ".spec.containers[name=\"b\"].name"
+            ]
         );
         assert_eq!(diff.modified.paths(), [".metadata.labels.a", ".spec.containers[name=\"a\"].args"]);
         assert_eq!(diff.removed.paths(), [".metadata.labels.b"]);

@@ -60,7 +60,9 @@ fn is_leaf(value: &Value, of: TypeRef<'_>) -> bool {
 /// tracked.
 pub(super) fn is_trackable(value: &Value, of: TypeRef<'_>) -> bool {
     match value {
-        Value::Object(map) => map.iter().all(|(name, inner)| of.child(name).is_none_or(|c| is_trackable(inner, c))),
+        Value::Object(map) => {
+            map.iter().all(|(name, inner)| of.child(name).is_none_or(|c| is_trackable(inner, c)))
+        }
         Value::Array(items) => {
             let (Some(list), Some(item_type)) = (of.as_list(), of.item()) else { return true };
             let mut seen = Vec::new();
@@ -105,7 +107,9 @@ fn check(value: &Value, of: TypeRef<'_>, path: &str) -> Result<(), String> {
         let Value::Object(map) = value else { return Err(expected(path, "map", value)) };
         for (name, inner) in map {
             let at = format!("{path}.{name}");
-            let Some(child) = of.child(name) else { return Err(format!("{at}: field not declared in schema")) };
+            let Some(child) = of.child(name) else {
+                return Err(format!("{at}: field not declared in schema"));
+            };
             check(inner, child, &at)?;
         }
         return Ok(());

@@ -35,7 +35,11 @@ impl Writer<'_> {
         ManagerId {
             operation,
             name: self.manager.to_owned(),
-            api_version: if operation == Operation::Apply { String::new() } else { self.api_version.to_owned() },
+            api_version: if operation == Operation::Apply {
+                String::new()
+            } else {
+                self.api_version.to_owned()
+            },
             subresource: self.subresource.to_owned(),
         }
     }
@@ -96,7 +100,14 @@ fn stripped() -> Set {
         set.insert_fields(names);
     }
     for name in [
-        "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
         "resourceVersion",
     ] {
         set.insert_fields(&["metadata", name]);
@@ -132,7 +143,8 @@ fn without_managed(object: &Value) -> Value {
 /// Never fails: managed fields that cannot be read are dropped, as upstream does.
 pub fn update_managers(live: &Value, new: &mut Value, of: TypeRef<'_>, writer: &Writer<'_>) {
     let sent = new.at("metadata").at("managedFields").clone();
-    let reset_asked = sent.as_array().is_some_and(|a| a.len() == 1 && a[0].as_object().is_some_and(|m| m.is_empty()));
+    let reset_asked =
+        sent.as_array().is_some_and(|a| a.len() == 1 && a[0].as_object().is_some_and(|m| m.is_empty()));
     let live_managed = || managed_of(live).unwrap_or_default();
     let mut managed = if !writer.subresource.is_empty() {
         live_managed()
@@ -216,11 +228,15 @@ pub fn apply(
     writer: &Writer<'_>,
     force: bool,
 ) -> Result<Applied, ApplyError> {
-    if config.at("metadata").as_object().is_some_and(|m| m.get("managedFields").is_some_and(|v| !v.is_null())) {
+    if config.at("metadata").as_object().is_some_and(|m| m.get("managedFields").is_some_and(|v| !v.is_null()))
+    {
         return Err(ApplyError::Malformed("metadata.managedFields must be nil".to_owned()));
     }
     check_declared(config, of).map_err(|complaint| {
-        ApplyError::Untyped(format!("failed to create typed patch object ({}): {complaint}", describe(config)))
+        ApplyError::Untyped(format!(
+            "failed to create typed patch object ({}): {complaint}",
+            describe(config)
+        ))
     })?;
     let live_full = live.unwrap_or(empty);
     let mut managed = managed_of(live_full).unwrap_or_default();
@@ -262,7 +278,9 @@ pub fn apply(
 /// one may go back and forth.
 fn sync_last_applied(object: &mut Value, config: &Value) {
     const NAME: &str = "kubectl.kubernetes.io/last-applied-configuration";
-    let Some(annotations) = object.get_some("metadata").and_then(|m| m.get_some("annotations")) else { return };
+    let Some(annotations) = object.get_some("metadata").and_then(|m| m.get_some("annotations")) else {
+        return;
+    };
     if !annotations.has(NAME) {
         return;
     }
@@ -285,7 +303,12 @@ fn adopt_unmanaged(managed: &mut Managed, empty: &Value, live: &Value, of: TypeR
     track(managed, &compare(empty, live, of), &before);
 }
 
-fn resolve(managed: &mut Managed, id: &ManagerId, changes: &Comparison, force: bool) -> Result<(), ApplyError> {
+fn resolve(
+    managed: &mut Managed,
+    id: &ManagerId,
+    changes: &Comparison,
+    force: bool,
+) -> Result<(), ApplyError> {
     let touched = changes.modified.union(&changes.added);
     if !force {
         let mut conflicts = Vec::new();
@@ -319,7 +342,12 @@ fn describe(config: &Value) -> String {
     let api_version = config.text("apiVersion");
     let version = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
     let metadata = config.at("metadata");
-    format!("{}/{}; {version}, Kind={}", metadata.text("namespace"), metadata.text("name"), config.text("kind"))
+    format!(
+        "{}/{}; {version}, Kind={}",
+        metadata.text("namespace"),
+        metadata.text("name"),
+        config.text("kind")
+    )
 }
 
 /// Removes what this manager applied last time and does not any more, unless someone else owns it.

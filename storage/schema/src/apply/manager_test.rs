@@ -69,14 +69,26 @@ fn untyped_configurations_are_refused() {
     let reset = Set::new();
     let empty = json!({});
     for (spec, complaint) in [
-        (json!({"containers":[{"name":"a","zork":1}]}), ".spec.containers[name=\"a\"].zork: field not declared in schema"),
+        (
+            json!({"containers":[{"name":"a","zork":1}]}),
+            ".spec.containers[name=\"a\"].zork: field not declared in schema",
+        ),
         (json!({"containers":{"a":"b"}}), ".spec.containers: expected list, got &{map[a:b]}"),
-        (json!({"containers":[{"name":"a"},{"name":"a"}]}), ".spec.containers: duplicate entries for key [name=\"a\"]"),
-        (json!({"containers":[{"name":"a","image":5}]}), ".spec.containers[name=\"a\"].image: expected string, got &value.valueUnstructured{Value:5}"),
+        (
+            json!({"containers":[{"name":"a"},{"name":"a"}]}),
+            ".spec.containers: duplicate entries for key [name=\"a\"]",
+        ),
+        (
+            json!({"containers":[{"name":"a","image":5}]}),
+            ".spec.containers[name=\"a\"].image: expected string, got &value.valueUnstructured{Value:5}",
+        ),
     ] {
         let config = json!({"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"},"spec":spec});
         let error = apply(None, &empty, &config, of, &writer("m", &reset), false).unwrap_err();
-        assert_eq!(error.to_string(), format!("failed to create typed patch object (/x; /v1, Kind=Pod): {complaint}"));
+        assert_eq!(
+            error.to_string(),
+            format!("failed to create typed patch object (/x; /v1, Kind=Pod): {complaint}")
+        );
     }
 }
 
@@ -90,10 +102,13 @@ fn custom_kinds_apply_alike() {
     );
     let of = schema.root(id);
     let reset = Set::new();
-    let one = |items: Value| json!({"apiVersion":"e/v1","kind":"X","metadata":{"name":"x"},"spec":{"items":items}});
+    let one =
+        |items: Value| json!({"apiVersion":"e/v1","kind":"X","metadata":{"name":"x"},"spec":{"items":items}});
     let empty = json!({});
-    let first = apply(None, &empty, &one(json!([{"k":"a","v":1}])), of, &writer("m1", &reset), false).unwrap();
-    let both = apply(Some(&first.object), &empty, &one(json!([{"k":"b"}])), of, &writer("m2", &reset), false).unwrap();
+    let first =
+        apply(None, &empty, &one(json!([{"k":"a","v":1}])), of, &writer("m1", &reset), false).unwrap();
+    let both = apply(Some(&first.object), &empty, &one(json!([{"k":"b"}])), of, &writer("m2", &reset), false)
+        .unwrap();
     assert_eq!(both.object["spec"]["items"], json!([{"k":"a","v":1},{"k":"b"}]));
     let gone = apply(Some(&both.object), &empty, &one(json!([])), of, &writer("m1", &reset), false).unwrap();
     assert_eq!(gone.object["spec"]["items"], json!([{"k":"b"}]));

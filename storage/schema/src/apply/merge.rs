@@ -15,7 +15,7 @@ pub fn merge(live: &Value, config: &Value, of: TypeRef<'_>) -> Value {
 fn both(live: Option<&Value>, config: Option<&Value>, of: TypeRef<'_>) -> Option<Value> {
     let (Some(old), Some(new)) = (live, config) else { return config.or(live).cloned() };
     match (old, new) {
-        (Value::Object(a), Value::Object(b)) if !of.is_atomic() && !(a.is_empty() && b.is_empty()) => {
+        (Value::Object(a), Value::Object(b)) if !(of.is_atomic() || a.is_empty() && b.is_empty()) => {
             Some(maps(a, b, of))
         }
         (Value::Array(a), Value::Array(b)) if !(a.is_empty() && b.is_empty()) => match of.as_list() {
@@ -23,7 +23,9 @@ fn both(live: Option<&Value>, config: Option<&Value>, of: TypeRef<'_>) -> Option
             _ => Some(new.clone()),
         },
         (Value::Object(a), Value::Null) if !of.is_atomic() && !a.is_empty() => Some(old.clone()),
-        (Value::Array(a), Value::Null) if of.as_list().is_some_and(|l| l.kind != ListKind::Atomic) && !a.is_empty() => {
+        (Value::Array(a), Value::Null)
+            if of.as_list().is_some_and(|l| l.kind != ListKind::Atomic) && !a.is_empty() =>
+        {
             Some(old.clone())
         }
         _ => Some(new.clone()),
@@ -120,7 +122,12 @@ mod tests {
             (&["a", "x", "b"], &["b", "a"], &["x", "b", "a"]),
         ] {
             let out = merge(&pod(live), &pod(config), spec);
-            let names: Vec<&str> = out["spec"]["containers"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+            let names: Vec<&str> = out["spec"]["containers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["name"].as_str().unwrap())
+                .collect();
             assert_eq!(names, expected);
         }
     }

@@ -245,8 +245,12 @@ mod tests {
         assert_eq!(
             set(value).paths(),
             [
-                ".metadata.finalizers[=\"x/y\"]", ".metadata.labels", ".metadata.labels.a", ".spec.l[0]",
-                ".spec.ports[port=80,protocol=\"TCP\"]", ".spec.ports[port=80,protocol=\"TCP\"].port"
+                ".metadata.finalizers[=\"x/y\"]",
+                ".metadata.labels",
+                ".metadata.labels.a",
+                ".spec.l[0]",
+                ".spec.ports[port=80,protocol=\"TCP\"]",
+                ".spec.ports[port=80,protocol=\"TCP\"].port"
             ]
         );
         for bad in [json!(1), json!({"x":{}}), json!({"k:nope":{}}), json!({"f:a":1}), json!({"i:x":{}})] {

@@ -22,7 +22,10 @@ pub(super) fn service(service: &mut Value) {
     }
     for port in spec.items("ports") {
         port.default_text("protocol", "TCP");
-        if port.at("targetPort") == &json!(0) || port.at("targetPort") == &json!("") || !port.has("targetPort") {
+        if port.at("targetPort") == &json!(0)
+            || port.at("targetPort") == &json!("")
+            || !port.has("targetPort")
+        {
             let number = port.at("port").clone();
             port.put("targetPort", number);
         }
@@ -175,7 +178,9 @@ mod tests {
 
     #[test]
     fn string_data_is_encoded() {
-        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(text.as_bytes()), encoded);
         }
         let mut value = json!({"data":{"a":"eA==","b":"eQ=="},"stringData":{"a":"foo"}});
@@ -185,7 +190,8 @@ mod tests {
 
     #[test]
     fn limits_fill_defaults_and_requests() {
-        let mut range = json!({"spec":{"limits":[{"type":"Container","max":{"cpu":"2"},"min":{"memory":"1"}}]}});
+        let mut range =
+            json!({"spec":{"limits":[{"type":"Container","max":{"cpu":"2"},"min":{"memory":"1"}}]}});
         limit_range(&mut range);
         assert_eq!(
             range["spec"]["limits"][0],

@@ -77,7 +77,10 @@ mod tests {
         let spec = json!({"hostNetwork":true,"containers":[{"name":"a","image":"img","ports":[{"containerPort":80}],
             "resources":{"limits":{"cpu":"1"}}}]});
         let pod = defaulted("", "Pod", json!({"spec":spec}));
-        assert_eq!(pod["spec"]["containers"][0]["ports"][0], json!({"containerPort":80,"hostPort":80,"protocol":"TCP"}));
+        assert_eq!(
+            pod["spec"]["containers"][0]["ports"][0],
+            json!({"containerPort":80,"hostPort":80,"protocol":"TCP"})
+        );
         assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"], json!({"cpu":"1"}));
         assert_eq!(pod["spec"]["enableServiceLinks"], json!(true));
         let job = defaulted("batch", "Job", json!({"spec":{"template":{"spec":spec}}}));

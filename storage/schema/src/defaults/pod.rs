@@ -134,7 +134,8 @@ fn uses_latest(image: &str) -> bool {
     }
     let valid = image.bytes().all(|c| c.is_ascii_alphanumeric() || b"._-/:".contains(&c));
     let name = image.rsplit('/').next().unwrap_or("");
-    valid && !image.bytes().take_while(|c| *c != b':').any(|c| c.is_ascii_uppercase())
+    valid
+        && !image.bytes().take_while(|c| *c != b':').any(|c| c.is_ascii_uppercase())
         && match name.split_once(':') {
             None => !name.is_empty(),
             Some((_, tag)) => tag == "latest",
@@ -142,7 +143,9 @@ fn uses_latest(image: &str) -> bool {
 }
 
 fn default_probe(probe: &mut Value) {
-    for (name, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (name, value) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         if probe.int(name).unwrap_or(0) == 0 {
             probe.put(name, value);
         }
@@ -189,10 +192,9 @@ fn default_volume(volume: &mut Value) {
             }
         }
     }
-    if let Some(template) = volume.get_some("ephemeral").and_then(|e| e.get_some("volumeClaimTemplate")) {
-        if let Some(spec) = template.object("spec") {
-            super::core::claim_spec(spec);
-        }
+    let template = volume.get_some("ephemeral").and_then(|e| e.get_some("volumeClaimTemplate"));
+    if let Some(spec) = template.and_then(|t| t.object("spec")) {
+        super::core::claim_spec(spec);
     }
     default_volume_source(volume);
 }
@@ -229,8 +231,14 @@ mod tests {
     #[test]
     fn pull_policy_follows_the_tag() {
         for (image, latest) in [
-            ("i", true), ("i:1", false), ("i:latest", true), ("r.io:5000/a/i", true), ("r.io:5000/a/i:1", false),
-            ("i@sha256:0123", false), ("", false), ("UPPER", false),
+            ("i", true),
+            ("i:1", false),
+            ("i:latest", true),
+            ("r.io:5000/a/i", true),
+            ("r.io:5000/a/i:1", false),
+            ("i@sha256:0123", false),
+            ("", false),
+            ("UPPER", false),
         ] {
             assert_eq!(uses_latest(image), latest, "{image}");
         }

@@ -77,7 +77,7 @@ impl FieldError {
             ErrorType::Internal => ("Internal error", false),
         };
         let mut out = String::from(name);
-        if with_value {
+        if with_value && !self.value.is_empty() {
             let _ = write!(out, ": {}", self.value);
         }
         if !self.detail.is_empty() {
@@ -156,15 +156,14 @@ impl ErrorList {
         self.add(ErrorType::Invalid, field, value.into(), detail);
     }
 
-    /// A value outside the enumeration `supported`; the message lists the choices sorted.
+    /// A value outside the enumeration `supported`; the message lists the choices as given.
     pub fn not_supported(&mut self, field: &Path<'_>, value: &str, supported: &[&str]) {
         self.not_supported_text(field, quote(value), supported);
     }
 
     /// As [`ErrorList::not_supported`], for a value that is already in printed form.
     pub fn not_supported_text(&mut self, field: &Path<'_>, value: String, supported: &[&str]) {
-        let mut choices: Vec<String> = supported.iter().map(|s| quote(s)).collect();
-        choices.sort();
+        let choices: Vec<String> = supported.iter().map(|s| quote(s)).collect();
         let detail = if choices.is_empty() {
             String::new()
         } else {
@@ -176,6 +175,11 @@ impl ErrorList {
     /// A value that occurs twice.
     pub fn duplicate(&mut self, field: &Path<'_>, value: &Value) {
         self.add(ErrorType::Duplicate, field, bad_value(value), "");
+    }
+
+    /// A value that occurs twice, with the rule it breaks.
+    pub fn duplicate_why(&mut self, field: &Path<'_>, value: &Value, why: &str) {
+        self.add(ErrorType::Duplicate, field, bad_value(value), why);
     }
 
     /// A field that may not be set or changed.
@@ -284,7 +288,7 @@ mod tests {
         let mut list = ErrorList::new();
         let path = Path::new("spec");
         list.required(&path.child("a"), "");
-        list.not_supported(&path.child("b"), "X", &["b", "a"]);
+        list.not_supported(&path.child("b"), "X", &["a", "b"]);
         list.invalid(&path.child("c"), &json!(-1), "must be greater than or equal to 0");
         list.too_many(&path.child("d"), 17, 16);
         list.forbidden(&path.child("e"), "no");

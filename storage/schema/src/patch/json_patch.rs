@@ -21,16 +21,21 @@ pub fn apply_json_patch(object: &mut Value, patch: &Value) -> Result<(), PatchEr
             Value::Array(_) => "array",
             Value::Null => return Ok(()),
         };
-        let message = format!("error decoding patch: json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp");
+        let message = format!(
+            "error decoding patch: json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp"
+        );
         return Err(PatchError::Malformed(message));
     };
     if operations.len() > JSON_PATCH_OPERATIONS {
         let got = operations.len();
-        let message = format!("The allowed maximum operations in a JSON patch is {JSON_PATCH_OPERATIONS}, got {got}");
+        let message =
+            format!("The allowed maximum operations in a JSON patch is {JSON_PATCH_OPERATIONS}, got {got}");
         return Err(PatchError::TooLarge(message));
     }
     if let Some(bad) = operations.iter().find(|o| !o.is_object()) {
-        let message = format!("error decoding patch: json: cannot unmarshal {bad} into Go value of type handlers.jsonPatchOp");
+        let message = format!(
+            "error decoding patch: json: cannot unmarshal {bad} into Go value of type handlers.jsonPatchOp"
+        );
         return Err(PatchError::Malformed(message));
     }
     let mut copied_bytes = 0;
@@ -41,7 +46,9 @@ pub fn apply_json_patch(object: &mut Value, patch: &Value) -> Result<(), PatchEr
 }
 
 fn rejected(operation: &str, path: &str, why: &str) -> PatchError {
-    PatchError::Rejected(format!("{operation} operation does not apply: doc is missing path \"{path}\": {why}"))
+    PatchError::Rejected(format!(
+        "{operation} operation does not apply: doc is missing path \"{path}\": {why}"
+    ))
 }
 
 fn pointer(operation: &Value, name: &str) -> Result<Vec<String>, PatchError> {
@@ -176,12 +183,21 @@ mod tests {
     #[test]
     fn failures() {
         for bad in [
-            json!([{"op":"remove","path":"/zz"}]), json!([{"op":"replace","path":"/zz","value":1}]),
-            json!([{"op":"add","path":"/zz/y","value":1}]), json!([{"op":"add","value":1}]), json!([{"path":"/a"}]),
-            json!([{"op":"test","path":"/a","value":2}]), json!([{"op":"move","from":"/a","path":"/a/b"}]),
-            json!([{"op":"add","path":"/l/9","value":1}]), json!([{"op":"remove","path":""}]), json!([{"op":"add","path":"a","value":1}]),
+            json!([{"op":"remove","path":"/zz"}]),
+            json!([{"op":"replace","path":"/zz","value":1}]),
+            json!([{"op":"add","path":"/zz/y","value":1}]),
+            json!([{"op":"add","value":1}]),
+            json!([{"path":"/a"}]),
+            json!([{"op":"test","path":"/a","value":2}]),
+            json!([{"op":"move","from":"/a","path":"/a/b"}]),
+            json!([{"op":"add","path":"/l/9","value":1}]),
+            json!([{"op":"remove","path":""}]),
+            json!([{"op":"add","path":"a","value":1}]),
         ] {
-            assert!(matches!(patched(json!({"a":1,"l":[]}), bad.clone()), Err(PatchError::Rejected(_))), "{bad}");
+            assert!(
+                matches!(patched(json!({"a":1,"l":[]}), bad.clone()), Err(PatchError::Rejected(_))),
+                "{bad}"
+            );
         }
         assert!(matches!(patched(json!({}), json!({})), Err(PatchError::Malformed(_))));
         let many: Vec<Value> = (0..10_001).map(|_| json!({"op":"test","path":"/a","value":null})).collect();

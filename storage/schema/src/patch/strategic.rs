@@ -28,7 +28,8 @@ pub fn apply_strategic_patch(object: &mut Value, patch: Value, of: TypeRef<'_>) 
         Value::Null => return Ok(()),
         other => {
             let what = go_kind(&other);
-            let message = format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
+            let message =
+                format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
             return Err(PatchError::Malformed(message));
         }
     };
@@ -145,7 +146,11 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), PatchErr
     Ok(())
 }
 
-fn merge_ordered_lists(original: &mut Object, patch: &mut Object, of: Option<TypeRef<'_>>) -> Result<(), PatchError> {
+fn merge_ordered_lists(
+    original: &mut Object,
+    patch: &mut Object,
+    of: Option<TypeRef<'_>>,
+) -> Result<(), PatchError> {
     let directives: Vec<String> = patch.keys().filter(|k| k.starts_with(ORDER)).cloned().collect();
     for directive in directives {
         let Some(order) = patch.remove(&directive) else { continue };

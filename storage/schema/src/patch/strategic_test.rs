@@ -18,12 +18,14 @@ fn names(pod: &Value) -> Vec<&str> {
 #[test]
 fn lists_merge_by_key() {
     let start = || pod(json!([{"name":"a","image":"i:1","args":["x"]},{"name":"b"}]));
-    let out = patched("", "Pod", start(), json!({"spec":{"containers":[{"name":"a","image":"i:2"}]}})).unwrap();
+    let out =
+        patched("", "Pod", start(), json!({"spec":{"containers":[{"name":"a","image":"i:2"}]}})).unwrap();
     assert_eq!(out["spec"]["containers"], json!([{"name":"a","image":"i:2","args":["x"]},{"name":"b"}]));
     let out = patched("", "Pod", start(), json!({"spec":{"containers":[{"name":"c","env":null}]}})).unwrap();
     assert_eq!(names(&out), ["c", "a", "b"]);
     assert_eq!(out["spec"]["containers"][0], json!({"name":"c"}));
-    let out = patched("", "Pod", start(), json!({"spec":{"containers":[{"name":"b","$patch":"delete"}]}})).unwrap();
+    let out =
+        patched("", "Pod", start(), json!({"spec":{"containers":[{"name":"b","$patch":"delete"}]}})).unwrap();
     assert_eq!(names(&out), ["a"]);
     let patch = json!({"spec":{"containers":[{"$patch":"replace"},{"name":"z"}]}});
     assert_eq!(names(&patched("", "Pod", start(), patch).unwrap()), ["z"]);
@@ -39,7 +41,10 @@ fn order_directive() {
     assert_eq!(names(&out), ["b", "a", "c"]);
     let patch = json!({"spec":{"$setElementOrder/containers":[{"name":"a"}],"containers":[{"name":"c","image":"n"}]}});
     let message = patched("", "Pod", start(), patch).unwrap_err().to_string();
-    assert_eq!(message, "The order in patch list:\n[map[image:n name:c]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n");
+    assert_eq!(
+        message,
+        "The order in patch list:\n[map[image:n name:c]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n"
+    );
     let bad = patched("", "Pod", start(), json!({"spec":{"$setElementOrder/containers":5}})).unwrap_err();
     assert_eq!(bad.to_string(), "expected a []interface {}, but received a int64");
 }
@@ -47,11 +52,13 @@ fn order_directive() {
 #[test]
 fn directives_on_maps() {
     let start = || pod(json!([{"name":"a"}]));
-    let out = patched("", "Pod", start(), json!({"spec":{"nodeSelector":{"$patch":"replace","q":"r"}}})).unwrap();
+    let out =
+        patched("", "Pod", start(), json!({"spec":{"nodeSelector":{"$patch":"replace","q":"r"}}})).unwrap();
     assert_eq!(out["spec"]["nodeSelector"], json!({"q":"r"}));
     let out = patched("", "Pod", start(), json!({"spec":{"nodeSelector":{"$patch":"delete"}}})).unwrap();
     assert_eq!(out["spec"]["nodeSelector"], json!({}));
-    let bad = patched("", "Pod", start(), json!({"spec":{"nodeSelector":{"$patch":"frob","q":"r"}}})).unwrap_err();
+    let bad =
+        patched("", "Pod", start(), json!({"spec":{"nodeSelector":{"$patch":"frob","q":"r"}}})).unwrap_err();
     assert_eq!(bad.to_string(), "unknown patch type: frob in map: map[$patch:frob q:r]");
     let bad = patched("", "Pod", start(), json!({"spec":{"containers":[{"image":"q"}]}})).unwrap_err();
     assert_eq!(bad.to_string(), "map: map[image:q] does not contain declared merge key: name");
@@ -59,7 +66,8 @@ fn directives_on_maps() {
 
 #[test]
 fn retain_keys_and_primitive_lists() {
-    let start = json!({"spec":{"volumes":[{"name":"v","emptyDir":{}}]},"metadata":{"finalizers":["a/a","b/b"]}});
+    let start =
+        json!({"spec":{"volumes":[{"name":"v","emptyDir":{}}]},"metadata":{"finalizers":["a/a","b/b"]}});
     let patch = json!({"spec":{"volumes":[{"name":"v","$retainKeys":["name","hostPath"],"hostPath":{"path":"/h"}}]},
         "metadata":{"$deleteFromPrimitiveList/finalizers":["a/a"],"finalizers":["c/c"]}});
     let out = patched("", "Pod", start.clone(), patch).unwrap();

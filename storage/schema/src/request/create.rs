@@ -75,7 +75,9 @@ pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<
     if let Some(metadata) = object.object("metadata") {
         metadata.put("creationTimestamp", context.time);
         metadata.put("uid", context.uid);
-        for name in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+        for name in
+            ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"]
+        {
             metadata.remove(name);
         }
         if metadata.text("name").is_empty() && !metadata.text("generateName").is_empty() {
@@ -84,7 +86,9 @@ pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<
         }
         match rules.generation {
             Generation::Fields(_) | Generation::ContentAndLabels => metadata.put("generation", 1),
-            Generation::None | Generation::FieldsFromZero(_) if target.custom => metadata.put("generation", 1),
+            Generation::None | Generation::FieldsFromZero(_) if target.custom => {
+                metadata.put("generation", 1)
+            }
             Generation::None | Generation::FieldsFromZero(_) => {}
         }
     }

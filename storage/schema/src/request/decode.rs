@@ -59,7 +59,8 @@ fn unrecognized(target: &Target<'_>, body: &[u8], why: &str) -> Failure {
 /// # Errors
 /// 400 in upstream's words: no JSON, another kind, wrong types, and unknown or repeated fields when strict.
 pub fn decode(body: &[u8], target: &Target<'_>, validation: FieldValidation) -> Result<Decoded, Failure> {
-    let document = json::parse(body).map_err(|error: JsonError| unrecognized(target, body, &error.to_string()))?;
+    let document =
+        json::parse(body).map_err(|error: JsonError| unrecognized(target, body, &error.to_string()))?;
     let what = match &document.value {
         Value::Object(_) | Value::Null => None,
         Value::Array(_) => Some("array"),
@@ -110,14 +111,17 @@ pub fn decode_value(
         let scheme = "pkg/api/legacyscheme/scheme.go:30";
         let known_list = kind.strip_suffix("List") == Some(target.kind);
         if known_list {
-            let package = if target.group.is_empty() { "core" } else { target.group.split('.').next().unwrap_or("") };
+            let package =
+                if target.group.is_empty() { "core" } else { target.group.split('.').next().unwrap_or("") };
             return Err(fail(format!(
                 "converting ({version}.{kind}) to ({package}.{}): unknown conversion",
                 target.kind
             )));
         }
         let _ = group;
-        return Err(fail(format!("no kind \"{shown_kind}\" is registered for version \"{named}\" in scheme \"{scheme}\"")));
+        return Err(fail(format!(
+            "no kind \"{shown_kind}\" is registered for version \"{named}\" in scheme \"{scheme}\""
+        )));
     }
     object.put("apiVersion", expected);
     object.put("kind", target.kind);

@@ -16,7 +16,7 @@ mod update;
 pub use create::{begin_create, finish_create, place};
 pub use decode::{Decoded, FieldValidation, decode, decode_value};
 pub use patch::{PatchType, apply_object, patch_object};
+pub use service::keep_allocated;
 pub use strategy::{Generation, Strategy, strategy};
 pub use target::{Context, Target};
-pub use service::keep_allocated;
 pub use update::{begin_update, check_name, check_uid, check_version, finish_update, missing};

@@ -8,7 +8,9 @@ use super::target::{Context, Target};
 use crate::apply::{Writer, apply};
 use crate::field::{ErrorList, Path};
 use crate::json;
-use crate::patch::{apply_json_patch, apply_merge_patch, apply_strategic_patch, decode_merge_patch, go_value};
+use crate::patch::{
+    apply_json_patch, apply_merge_patch, apply_strategic_patch, decode_merge_patch, go_value,
+};
 use crate::status::{Failure, Status};
 use crate::view::{Edit, View};
 
@@ -95,13 +97,15 @@ pub fn apply_object(
     let expected = target.api_version();
     let (api_version, kind) = (config.text("apiVersion"), config.text("kind"));
     if api_version != expected || kind != target.kind {
-        let shown = if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
+        let shown =
+            if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") };
         return Err(Status::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
     }
     let uid = config.at("metadata").text("uid");
     if old.is_none() && !uid.is_empty() {
-        let why =
-            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
         return Err(Status::conflict(target.group, target.resource, context.name, &why));
     }
     let has_status = target.custom || strategy(target.group, target.kind).status;
@@ -113,7 +117,8 @@ pub fn apply_object(
         time: context.time,
         reset: &reset,
     };
-    let applied = apply(old, &target.empty(), config, target.of, &writer, force).map_err(|e| e.to_status())?;
+    let applied =
+        apply(old, &target.empty(), config, target.of, &writer, force).map_err(|e| e.to_status())?;
     let mut object = applied.object;
     object.put("apiVersion", expected);
     object.put("kind", target.kind);

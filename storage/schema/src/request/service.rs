@@ -18,7 +18,8 @@ pub fn keep_allocated(old: &Value, new: &mut Value) {
     }
     if needs_ports(before) && needs_ports(after) {
         for port in after.items("ports") {
-            let same = |p: &&Value| p.text("protocol") == port.text("protocol") && p.at("port") == port.at("port");
+            let same =
+                |p: &&Value| p.text("protocol") == port.text("protocol") && p.at("port") == port.at("port");
             if port.int("nodePort").unwrap_or(0) == 0
                 && let Some(number) = before.list("ports").iter().find(same).and_then(|p| p.int("nodePort"))
             {
@@ -36,7 +37,8 @@ fn keep_addresses(before: &Value, after: &mut Value) {
     if !after.has("clusterIP") && before.has("clusterIP") {
         after.put("clusterIP", before.at("clusterIP").clone());
     }
-    if !after.has("clusterIPs") && after.at("clusterIP") == before.at("clusterIP") && before.has("clusterIPs") {
+    if !after.has("clusterIPs") && after.at("clusterIP") == before.at("clusterIP") && before.has("clusterIPs")
+    {
         after.put("clusterIPs", before.at("clusterIPs").clone());
     }
     // A changed primary address stands for itself when the list was left as it was.
@@ -78,7 +80,8 @@ fn drop_of_old_type(before: &Value, after: &mut Value) {
             after.remove("externalTrafficPolicy");
         }
     }
-    let health = |kind: &str, spec: &Value| kind == "LoadBalancer" && spec.text("externalTrafficPolicy") == "Local";
+    let health =
+        |kind: &str, spec: &Value| kind == "LoadBalancer" && spec.text("externalTrafficPolicy") == "Local";
     if health(&was, before) && !health(&is, after) && unchanged(after, "healthCheckNodePort") {
         after.remove("healthCheckNodePort");
     }

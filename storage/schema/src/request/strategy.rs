@@ -45,7 +45,9 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
     let spec_and_status = Strategy { generation: SPEC, status: true, ..base };
     match (group, kind) {
         ("", "Pod") => spec_and_status,
-        ("", "Node" | "PersistentVolume" | "PersistentVolumeClaim" | "ResourceQuota") => Strategy { status: true, ..base },
+        ("", "Node" | "PersistentVolume" | "PersistentVolumeClaim" | "ResourceQuota") => {
+            Strategy { status: true, ..base }
+        }
         ("", "Namespace") => Strategy { name_rule: names::name_is_dns_label, status: true, ..base },
         ("", "Service") => {
             Strategy { name_rule: names::name_is_dns1035_label, status: true, create_on_update: true, ..base }
@@ -60,7 +62,9 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
         ("policy", "PodDisruptionBudget") => Strategy { unconditional_update: false, ..spec_and_status },
         ("networking.k8s.io", "Ingress" | "ServiceCIDR") => spec_and_status,
         ("networking.k8s.io", "NetworkPolicy" | "IngressClass") => Strategy { generation: SPEC, ..base },
-        ("discovery.k8s.io", "EndpointSlice") => Strategy { generation: Generation::ContentAndLabels, ..base },
+        ("discovery.k8s.io", "EndpointSlice") => {
+            Strategy { generation: Generation::ContentAndLabels, ..base }
+        }
         ("coordination.k8s.io", "Lease") => {
             Strategy { create_on_update: true, unconditional_update: false, ..base }
         }
@@ -73,15 +77,22 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
             unconditional_update: false,
             ..base
         },
-        ("storage.k8s.io", "VolumeAttachment") => Strategy { status: true, unconditional_update: false, ..base },
-        ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => Strategy { unconditional_update: false, ..base },
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
-            Strategy { generation: Generation::Fields(&["webhooks"]), unconditional_update: false, ..base }
+        ("storage.k8s.io", "VolumeAttachment") => {
+            Strategy { status: true, unconditional_update: false, ..base }
         }
+        ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => {
+            Strategy { unconditional_update: false, ..base }
+        }
+        (
+            "admissionregistration.k8s.io",
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
+        ) => Strategy { generation: Generation::Fields(&["webhooks"]), unconditional_update: false, ..base },
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => {
             Strategy { unconditional_update: false, ..spec_and_status }
         }
-        ("admissionregistration.k8s.io", _) => Strategy { generation: SPEC, unconditional_update: false, ..base },
+        ("admissionregistration.k8s.io", _) => {
+            Strategy { generation: SPEC, unconditional_update: false, ..base }
+        }
         ("certificates.k8s.io", "CertificateSigningRequest") => Strategy { status: true, ..base },
         ("flowcontrol.apiserver.k8s.io", _) => spec_and_status,
         ("apiregistration.k8s.io", "APIService") => Strategy {

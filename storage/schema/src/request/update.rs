@@ -16,7 +16,12 @@ use crate::view::{Edit, View, same};
 ///
 /// # Errors
 /// 400 when name or namespace differ from the path.
-pub fn begin_update(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+pub fn begin_update(
+    old: &Value,
+    new: &mut Value,
+    target: &Target<'_>,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
     check_name(new, context)?;
     place(new, target, context)?;
     own(old, new, target, context);
@@ -48,7 +53,12 @@ pub fn check_name(new: &Value, context: &Context<'_>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// 409 when the stored object is another one.
-pub fn check_uid(old: &Value, new: &Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+pub fn check_uid(
+    old: &Value,
+    new: &Value,
+    target: &Target<'_>,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
     let (sent, stored) = (new.at("metadata").text("uid"), old.at("metadata").text("uid"));
     if sent.is_empty() || sent == stored {
         return Ok(());
@@ -103,7 +113,12 @@ fn keep(metadata: &mut Value, old: &Value, name: &str) {
 ///
 /// # Errors
 /// 409 when the UIDs differ, 422 with every finding.
-pub fn finish_update(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) -> Result<(), Failure> {
+pub fn finish_update(
+    old: &Value,
+    new: &mut Value,
+    target: &Target<'_>,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
     let rules = strategy(target.group, target.kind);
     let old_meta = old.at("metadata");
     if let Some(metadata) = new.object("metadata") {
@@ -203,7 +218,13 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
     }
 }
 
-fn raise_generation(old: &Value, new: &mut Value, rule: &Generation, target: &Target<'_>, context: &Context<'_>) {
+fn raise_generation(
+    old: &Value,
+    new: &mut Value,
+    rule: &Generation,
+    target: &Target<'_>,
+    context: &Context<'_>,
+) {
     if context.subresource == "status" {
         return;
     }
@@ -220,7 +241,8 @@ fn raise_generation(old: &Value, new: &mut Value, rule: &Generation, target: &Ta
         _ if target.custom => content(new),
         Generation::None => false,
         Generation::Fields(names) | Generation::FieldsFromZero(names) => {
-            let field = |object: &'_ Value, name: &str| name.split('.').fold(object.clone(), |v, n| v.at(n).clone());
+            let field =
+                |object: &'_ Value, name: &str| name.split('.').fold(object.clone(), |v, n| v.at(n).clone());
             names.iter().any(|name| !same(&field(old, name), &field(new, name)))
         }
         Generation::ContentAndLabels => {
@@ -259,7 +281,8 @@ fn keep_times(old: &Value, new: &mut Value) {
 
 /// Counts changes of a DaemonSet's template.
 fn count_template(old: &Value, new: &mut Value) {
-    let counted = old.below(&["metadata", "annotations"]).text(TEMPLATE_GENERATION).parse::<i64>().unwrap_or(0);
+    let counted =
+        old.below(&["metadata", "annotations"]).text(TEMPLATE_GENERATION).parse::<i64>().unwrap_or(0);
     let changed = !same(old.at("spec").at("template"), new.at("spec").at("template"));
     if let Some(annotations) = new.object("metadata").and_then(|m| m.object("annotations")) {
         annotations.put(TEMPLATE_GENERATION, (counted + i64::from(changed)).to_string());

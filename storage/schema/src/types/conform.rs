@@ -46,7 +46,10 @@ pub fn settle(value: &mut Value, of: TypeRef<'_>) {
         (Some(this), Value::Object(map)) if !this.dynamic => {
             for field in this.fields.iter().filter(|f| !matches!(f.node, Node::Scalar(_) | Node::Any)) {
                 let Some(inner) = map.get_mut(&field.name) else { continue };
-                if field.required && matches!(field.node, Node::List(_) | Node::Map(_)) && crate::view::is_empty(inner) {
+                if field.required
+                    && matches!(field.node, Node::List(_) | Node::Map(_))
+                    && crate::view::is_empty(inner)
+                {
                     *inner = Value::Null;
                 } else {
                     settle(inner, TypeRef::of(of.schema(), &field.node));

@@ -19,7 +19,7 @@ pub(super) fn labels_text(labels: &Value) -> String {
     if labels.is_null() { "map[string]string(nil)".to_owned() } else { crate::field::bad_value(labels) }
 }
 
-fn template_labels<'a>(spec: &'a Value) -> &'a Value {
+fn template_labels(spec: &Value) -> &Value {
     spec.below(&["template", "metadata", "labels"])
 }
 
@@ -72,11 +72,15 @@ fn selector_and_template(spec: &Value, errors: &mut ErrorList) {
     if !selector.is_null() && malformed(selector) {
         errors.invalid(&path, selector, "invalid label selector");
     } else {
-        if is_empty_selector(selector) && !selector.is_null() || !selects(selector, template_labels(spec).as_object()) {
+        if is_empty_selector(selector) && !selector.is_null()
+            || !selects(selector, template_labels(spec).as_object())
+        {
             mismatch(spec, &SPEC, errors);
         }
         template(spec, errors);
-        if spec.int("replicas").unwrap_or(0) > 0 || !spec.below(&["template", "spec"]).text("restartPolicy").is_empty() {
+        if spec.int("replicas").unwrap_or(0) > 0
+            || !spec.below(&["template", "spec"]).text("restartPolicy").is_empty()
+        {
             only_always(spec, errors);
         }
     }
@@ -152,9 +156,8 @@ pub(super) fn replication_controller(object: &Value, errors: &mut ErrorList) {
         return;
     }
     let labels = template_labels(spec).as_object();
-    let chosen = selector.is_some_and(|s| {
-        !s.is_empty() && s.iter().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v))
-    });
+    let chosen = selector
+        .is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v)));
     if selector.is_some_and(|s| !s.is_empty()) && !chosen {
         mismatch(spec, &SPEC, errors);
     }
@@ -246,7 +249,11 @@ pub(super) fn stateful_set_update(old: &Value, new: &Value, errors: &mut ErrorLi
     let strip = |object: &Value| {
         let mut spec = object.at("spec").clone();
         for name in [
-            "replicas", "ordinals", "template", "updateStrategy", "minReadySeconds",
+            "replicas",
+            "ordinals",
+            "template",
+            "updateStrategy",
+            "minReadySeconds",
             "persistentVolumeClaimRetentionPolicy",
         ] {
             spec.remove(name);
@@ -263,7 +270,9 @@ pub(super) fn daemon_set(object: &Value, errors: &mut ErrorList) {
     let selector = spec.at("selector");
     let path = SPEC.child("selector");
     label_selector(selector, &path, errors);
-    if !malformed(selector) && !is_empty_selector(selector) && !selects(selector, template_labels(spec).as_object())
+    if !malformed(selector)
+        && !is_empty_selector(selector)
+        && !selects(selector, template_labels(spec).as_object())
         || selector.is_null()
     {
         mismatch(spec, &SPEC, errors);
@@ -299,9 +308,15 @@ fn daemon_strategy(strategy: &Value, errors: &mut ErrorList) {
             number_or_percent(unavailable, &path.child("maxUnavailable"), errors);
             number_or_percent(surge, &path.child("maxSurge"), errors);
             match (is_zero(unavailable), is_zero(surge)) {
-                (true, true) => errors.required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"),
+                (true, true) => {
+                    errors.required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0")
+                }
                 (false, false) => {
-                    errors.invalid(&path.child("maxSurge"), surge, "may not be set when maxUnavailable is non-zero");
+                    errors.invalid(
+                        &path.child("maxSurge"),
+                        surge,
+                        "may not be set when maxUnavailable is non-zero",
+                    );
                 }
                 _ => {}
             }

@@ -60,21 +60,32 @@ fn job_selector(spec: &Value, errors: &mut ErrorList) {
 
 fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     for name in [
-        "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
-        "backoffLimitPerIndex", "maxFailedIndexes",
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
     ] {
         not_negative(spec, name, path, errors);
     }
     let indexed = spec.text("completionMode") == "Indexed";
     if spec.has("completionMode") && !matches!(spec.text("completionMode"), "Indexed" | "NonIndexed") {
-        errors.not_supported(&path.child("completionMode"), spec.text("completionMode"), &["NonIndexed", "Indexed"]);
+        errors.not_supported(
+            &path.child("completionMode"),
+            spec.text("completionMode"),
+            &["NonIndexed", "Indexed"],
+        );
     }
     if indexed {
         if !spec.has("completions") {
             errors.required(&path.child("completions"), "when completion mode is Indexed");
         }
         if spec.int("parallelism").is_some_and(|p| p > INDEXED_PARALLELISM) {
-            let text = format!("must be less than or equal to {INDEXED_PARALLELISM} when completion mode is Indexed");
+            let text = format!(
+                "must be less than or equal to {INDEXED_PARALLELISM} when completion mode is Indexed"
+            );
             errors.invalid(&path.child("parallelism"), spec.at("parallelism"), text);
         }
     }
@@ -130,7 +141,9 @@ fn failure_rule(rule: &Value, pod: &Value, path: &Path<'_>, errors: &mut ErrorLi
         (false, false) => {
             errors.invalid_text(path, "", "specifying both OnExitCodes and OnPodConditions is not supported");
         }
-        (true, true) => errors.invalid_text(path, "", "specifying one of OnExitCodes and OnPodConditions is required"),
+        (true, true) => {
+            errors.invalid_text(path, "", "specifying one of OnExitCodes and OnPodConditions is required")
+        }
         _ => {}
     }
 }
@@ -143,7 +156,8 @@ fn exit_codes(codes: &Value, pod: &Value, path: &Path<'_>, errors: &mut ErrorLis
         errors.not_supported(&path.child("operator"), operator, &["In", "NotIn"]);
     }
     if let Some(name) = codes.at("containerName").as_str() {
-        let known = pod.list("containers").iter().chain(pod.list("initContainers")).any(|c| c.text("name") == name);
+        let known =
+            pod.list("containers").iter().chain(pod.list("initContainers")).any(|c| c.text("name") == name);
         if !known {
             let text = "must be one of the container or initContainer names in the pod template";
             errors.invalid_str(&path.child("containerName"), name, text);
@@ -175,7 +189,14 @@ fn exit_codes(codes: &Value, pod: &Value, path: &Path<'_>, errors: &mut ErrorLis
 pub(super) fn job_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     let (before, after) = (old.at("spec"), new.at("spec"));
     completions_update(before, after, errors);
-    for name in ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for name in [
+        "selector",
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ] {
         if !same(before.at(name), after.at(name)) {
             errors.invalid(&SPEC.child(name), after.at(name), IMMUTABLE);
         }

@@ -14,7 +14,11 @@ fn keys(object: &Value, field: &str, errors: &mut ErrorList) -> usize {
     for (key, value) in object.map(field).into_iter().flatten() {
         super::util::complain(&path.key(key), key, names::check_config_key(key), errors);
         let text = value.as_str().unwrap_or("");
-        total_bytes += if field == "data" && object.text("kind") == "ConfigMap" { text.len() } else { text.len() / 4 * 3 };
+        total_bytes += if field == "data" && object.text("kind") == "ConfigMap" {
+            text.len()
+        } else {
+            text.len() / 4 * 3
+        };
     }
     total_bytes
 }

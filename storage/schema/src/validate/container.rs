@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::pod::{seccomp, user_id};
 use super::util::{complain, no_backsteps, not_negative, quantity};
 use super::volume::Volumes;
+use crate::Quantity;
 use crate::field::{ErrorList, Path};
 use crate::int_or_string::IntOrString;
 use crate::names;
 use crate::view::View;
-use crate::Quantity;
 
 /// Which list a container stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,11 @@ enum Role {
 pub(super) fn containers(spec: &Value, volumes: &Volumes<'_>, path: &Path<'_>, errors: &mut ErrorList) {
     let mut names = Vec::new();
     let mut host_ports = Vec::new();
-    let lists = [("containers", Role::Main), ("initContainers", Role::Init), ("ephemeralContainers", Role::Ephemeral)];
+    let lists = [
+        ("containers", Role::Main),
+        ("initContainers", Role::Init),
+        ("ephemeralContainers", Role::Ephemeral),
+    ];
     if spec.list("containers").is_empty() {
         errors.required(&path.child("containers"), "");
     }
@@ -152,7 +156,11 @@ fn ports(container: &Value, spec: &Value, path: &Path<'_>, errors: &mut ErrorLis
         }
         let ip = port.text("hostIP");
         if !ip.is_empty() && super::util::parse_ip(ip).is_none() {
-            errors.invalid_str(&at.child("hostIP"), ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+            errors.invalid_str(
+                &at.child("hostIP"),
+                ip,
+                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            );
         }
         match port.text("protocol") {
             "TCP" | "UDP" | "SCTP" => {}
@@ -255,8 +263,15 @@ pub(super) fn subscript(field: &str) -> Option<(&str, &str)> {
 
 fn env_field_path(field: &str, path: &Path<'_>, errors: &mut ErrorList) {
     const FIELDS: [&str; 9] = [
-        "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-        "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.hostIPs",
+        "status.podIP",
+        "status.podIPs",
     ];
     if let Some((base, key)) = subscript(field) {
         match base {
@@ -264,13 +279,24 @@ fn env_field_path(field: &str, path: &Path<'_>, errors: &mut ErrorList) {
                 complain(path, key, names::check_qualified_name(&key.to_lowercase()), errors);
             }
             "metadata.labels" => complain(path, key, names::check_qualified_name(key), errors),
-            _ => errors.invalid_str(path, field, format!("error converting fieldPath: field label does not support subscript: {field}")),
+            _ => errors.invalid_str(
+                path,
+                field,
+                format!("error converting fieldPath: field label does not support subscript: {field}"),
+            ),
         }
         return;
     }
     if !FIELDS.contains(&field) {
         let text = format!("error converting fieldPath: field label not supported: {field}");
-        if matches!(field, "metadata.annotations" | "metadata.labels" | "spec.restartPolicy" | "spec.schedulerName" | "status.phase") {
+        if matches!(
+            field,
+            "metadata.annotations"
+                | "metadata.labels"
+                | "spec.restartPolicy"
+                | "spec.schedulerName"
+                | "status.phase"
+        ) {
             errors.not_supported(path, field, &FIELDS);
         } else {
             errors.invalid_str(path, field, text);
@@ -290,11 +316,17 @@ pub(super) fn resource_ref(reference: &Value, path: &Path<'_>, volume: bool, err
         return;
     }
     let kind = resource.split_once('.').map_or("", |(_, kind)| kind);
-    let listed = matches!(resource.split_once('.'), Some(("limits" | "requests", "cpu" | "memory" | "ephemeral-storage")))
-        || kind.starts_with("hugepages-");
+    let listed = matches!(
+        resource.split_once('.'),
+        Some(("limits" | "requests", "cpu" | "memory" | "ephemeral-storage"))
+    ) || kind.starts_with("hugepages-");
     if !listed {
         let choices = [
-            "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage",
+            "limits.cpu",
+            "limits.ephemeral-storage",
+            "limits.memory",
+            "requests.cpu",
+            "requests.ephemeral-storage",
             "requests.memory",
         ];
         errors.not_supported(&path.child("resource"), resource, &choices);
@@ -304,10 +336,14 @@ pub(super) fn resource_ref(reference: &Value, path: &Path<'_>, volume: bool, err
         return;
     }
     let (allowed, text): (&[&str], String) = match kind {
-        "cpu" => (&["1m", "1"], "only divisor's values 1m and 1 are supported with the cpu resource".to_owned()),
+        "cpu" => {
+            (&["1m", "1"], "only divisor's values 1m and 1 are supported with the cpu resource".to_owned())
+        }
         _ => (
             &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
-            format!("only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the {kind} resource"),
+            format!(
+                "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the {kind} resource"
+            ),
         ),
     };
     if !allowed.contains(&divisor) {
@@ -369,7 +405,8 @@ fn mounts(container: &Value, volumes: &Volumes<'_>, path: &Path<'_>, errors: &mu
         match volumes.is_claim(device.text("name")) {
             None => errors.not_found(&at.child("name"), device.at("name")),
             Some(false) => {
-                let text = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                let text =
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 errors.invalid(&at.child("name"), device.at("name"), text);
             }
             Some(true) => {}
@@ -436,7 +473,8 @@ pub(super) fn resources(resources: &Value, path: &Path<'_>, errors: &mut ErrorLi
         match (quantity(value), quantity(limit)) {
             (Some(request), Some(limit_amount)) => {
                 if request > limit_amount && overcommit {
-                    let text = format!("must be less than or equal to {name} limit of {}", limit_amount.canonical());
+                    let text =
+                        format!("must be less than or equal to {name} limit of {}", limit_amount.canonical());
                     errors.invalid(&requests_path, value, text);
                 } else if request != limit_amount && !overcommit {
                     let text = format!("must be equal to {name} limit of {}", limit_amount.canonical());
@@ -469,7 +507,8 @@ fn security(context: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         }
         for capability in context.at("capabilities").list("add") {
             if capability.as_str() == Some("CAP_SYS_ADMIN") {
-                let text = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+                let text =
+                    "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
                 errors.invalid(path, context, text);
             }
         }
@@ -546,7 +585,9 @@ fn probes(container: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         }
         let at = path.child(name);
         handler(probe, &at, errors);
-        for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+        for field in
+            ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+        {
             not_negative(probe, field, &at, errors);
         }
         if let Some(grace) = probe.int("terminationGracePeriodSeconds") {

@@ -38,10 +38,15 @@ pub(super) fn node(object: &Value, errors: &mut ErrorList) {
         }
     }
     if cidrs.len() > 1 {
-        let families: Vec<bool> = strings(cidrs).iter().filter_map(|c| parse_cidr(c)).map(|c| c.0.is_ipv4()).collect();
+        let families: Vec<bool> =
+            strings(cidrs).iter().filter_map(|c| parse_cidr(c)).map(|c| c.0.is_ipv4()).collect();
         let dual = families.len() == 2 && families[0] != families[1];
         if !dual || cidrs.len() > 2 {
-            errors.invalid(&path, spec.at("podCIDRs"), "may specify no more than one CIDR for each IP family");
+            errors.invalid(
+                &path,
+                spec.at("podCIDRs"),
+                "may specify no more than one CIDR for each IP family",
+            );
         }
     }
 }
@@ -49,10 +54,16 @@ pub(super) fn node(object: &Value, errors: &mut ErrorList) {
 pub(super) fn node_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     let (before, after) = (old.at("spec"), new.at("spec"));
     if !before.list("podCIDRs").is_empty() && !same(before.at("podCIDRs"), after.at("podCIDRs")) {
-        errors.forbidden(&SPEC.child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
+        errors.forbidden(
+            &SPEC.child("podCIDRs"),
+            "node updates may not change podCIDR except from \"\" to valid",
+        );
     }
     if !before.text("providerID").is_empty() && before.text("providerID") != after.text("providerID") {
-        errors.forbidden(&SPEC.child("providerID"), "node updates may not change providerID except from \"\" to valid");
+        errors.forbidden(
+            &SPEC.child("providerID"),
+            "node updates may not change providerID except from \"\" to valid",
+        );
     }
 }
 
@@ -79,9 +90,22 @@ fn resource_name(name: &str, path: &Path<'_>, standard: Option<&str>, errors: &m
         let known = match what {
             "quota" => {
                 const QUOTA: [&str; 16] = [
-                    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage",
-                    "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage", "pods",
-                    "resourcequotas", "services", "replicationcontrollers", "secrets", "persistentvolumeclaims",
+                    "cpu",
+                    "memory",
+                    "ephemeral-storage",
+                    "requests.cpu",
+                    "requests.memory",
+                    "requests.storage",
+                    "requests.ephemeral-storage",
+                    "limits.cpu",
+                    "limits.memory",
+                    "limits.ephemeral-storage",
+                    "pods",
+                    "resourcequotas",
+                    "services",
+                    "replicationcontrollers",
+                    "secrets",
+                    "persistentvolumeclaims",
                 ];
                 QUOTA.contains(&name)
                     || matches!(name, "configmaps" | "services.nodeports" | "services.loadbalancers")
@@ -92,7 +116,14 @@ fn resource_name(name: &str, path: &Path<'_>, standard: Option<&str>, errors: &m
             _ => standard_container_resource(name) || matches!(name, "storage" | "pods"),
         };
         if !known {
-            errors.invalid_str(path, name, format!("must be a standard resource{}", if what == "quota" { " for quota" } else { " for containers" }));
+            errors.invalid_str(
+                path,
+                name,
+                format!(
+                    "must be a standard resource{}",
+                    if what == "quota" { " for quota" } else { " for containers" }
+                ),
+            );
         }
     }
 }
@@ -163,8 +194,14 @@ fn limit_item(item: &Value, kind: &str, path: &Path<'_>, errors: &mut ErrorList)
     }
 }
 
-const SCOPES: [&str; 6] =
-    ["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"];
+const SCOPES: [&str; 6] = [
+    "Terminating",
+    "NotTerminating",
+    "BestEffort",
+    "NotBestEffort",
+    "PriorityClass",
+    "CrossNamespacePodAffinity",
+];
 
 pub(super) fn quota(object: &Value, errors: &mut ErrorList) {
     let spec = object.at("spec");
@@ -210,7 +247,13 @@ fn scope_covers(scope: &str, resource: &str) -> bool {
         _ => {
             matches!(
                 resource,
-                "pods" | "cpu" | "memory" | "requests.cpu" | "requests.memory" | "limits.cpu" | "limits.memory"
+                "pods"
+                    | "cpu"
+                    | "memory"
+                    | "requests.cpu"
+                    | "requests.memory"
+                    | "limits.cpu"
+                    | "limits.memory"
             ) || resource.contains("ephemeral-storage")
                 || resource.contains('/')
         }
@@ -228,10 +271,17 @@ fn scope_selector(spec: &Value, errors: &mut ErrorList) {
         let at = path.child("operator");
         match operator {
             "In" | "NotIn" if requirement.list("values").is_empty() => {
-                errors.required(&path.child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector");
+                errors.required(
+                    &path.child("values"),
+                    "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+                );
             }
             "Exists" | "DoesNotExist" if !requirement.list("values").is_empty() => {
-                errors.invalid(&path.child("values"), requirement.at("values"), "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector");
+                errors.invalid(
+                    &path.child("values"),
+                    requirement.at("values"),
+                    "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+                );
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => errors.invalid_str(&at, other, "not a valid selector operator"),
@@ -247,7 +297,8 @@ fn scope_selector(spec: &Value, errors: &mut ErrorList) {
 
 pub(super) fn quota_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     let sorted = |object: &Value| {
-        let mut scopes: Vec<String> = strings(object.at("spec").list("scopes")).iter().map(|s| (*s).to_owned()).collect();
+        let mut scopes: Vec<String> =
+            strings(object.at("spec").list("scopes")).iter().map(|s| (*s).to_owned()).collect();
         scopes.sort();
         scopes
     };

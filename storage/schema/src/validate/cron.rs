@@ -23,8 +23,10 @@ pub(super) fn check_schedule(text: &str) -> Result<(), String> {
         rest = tail.trim();
     }
     if let Some(name) = rest.strip_prefix('@') {
-        let known = matches!(name, "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly");
-        let every = name.strip_prefix("every ").is_some_and(|d| crate::time::parse_duration_nanos(d).is_some());
+        let known =
+            matches!(name, "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly");
+        let every =
+            name.strip_prefix("every ").is_some_and(|d| crate::time::parse_duration_nanos(d).is_some());
         return if known || every { Ok(()) } else { Err(format!("unrecognized descriptor: {rest}")) };
     }
     let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -43,7 +45,9 @@ fn number(text: &str, names: &[&str], low: u32) -> Result<u32, String> {
     if let Some(at) = names.iter().position(|n| n.eq_ignore_ascii_case(text)) {
         return Ok(u32::try_from(at).unwrap_or(0) + low);
     }
-    text.parse().map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
+    text.parse().map_err(|_| {
+        format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")
+    })
 }
 
 fn check_part(part: &str, low: u32, high: u32, names: &[&str]) -> Result<(), String> {
@@ -82,12 +86,40 @@ fn check_part(part: &str, low: u32, high: u32, names: &[&str]) -> Result<(), Str
 /// Whether a name has the shape of an IANA zone: a known area and a location, or one of the few without an area.
 pub(super) fn is_time_zone(name: &str) -> bool {
     const AREAS: [&str; 14] = [
-        "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Brazil", "Canada", "Chile",
-        "Etc", "Europe", "Indian", "Mexico",
+        "Africa",
+        "America",
+        "Antarctica",
+        "Arctic",
+        "Asia",
+        "Atlantic",
+        "Australia",
+        "Brazil",
+        "Canada",
+        "Chile",
+        "Etc",
+        "Europe",
+        "Indian",
+        "Mexico",
     ];
     const ALONE: [&str; 18] = [
-        "UTC", "GMT", "CET", "EET", "MET", "WET", "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT",
-        "Japan", "Singapore", "Turkey", "Zulu", "UCT",
+        "UTC",
+        "GMT",
+        "CET",
+        "EET",
+        "MET",
+        "WET",
+        "EST",
+        "MST",
+        "HST",
+        "EST5EDT",
+        "CST6CDT",
+        "MST7MDT",
+        "PST8PDT",
+        "Japan",
+        "Singapore",
+        "Turkey",
+        "Zulu",
+        "UCT",
     ];
     let valid = |part: &str| {
         !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'+'))
@@ -106,7 +138,9 @@ mod tests {
 
     #[test]
     fn schedules() {
-        for good in ["*/5 * * * *", "0 0 1 jan sun", "@daily", "@every 1h", "0-30/5 1,2 * * 1-5", "TZ=UTC 0 0 * * *"] {
+        for good in
+            ["*/5 * * * *", "0 0 1 jan sun", "@daily", "@every 1h", "0-30/5 1,2 * * 1-5", "TZ=UTC 0 0 * * *"]
+        {
             assert_eq!(check_schedule(good), Ok(()), "{good}");
         }
         assert_eq!(check_schedule("foo").unwrap_err(), "expected exactly 5 fields, found 1: [foo]");

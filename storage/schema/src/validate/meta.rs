@@ -121,7 +121,9 @@ pub(super) fn generic_update(old: &Value, new: &Value) -> ErrorList {
     if generations.1 < generations.0 {
         errors.invalid(&META.child("generation"), after.at("generation"), "must not be decremented");
     }
-    for name in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for name in
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
         if before.at(name) != after.at(name) {
             let time = after.at(name).as_str().filter(|_| name.ends_with("Timestamp"));
             match time.and_then(|t| Moment::parse_time(t).ok()) {

@@ -4,8 +4,8 @@ mod apps;
 mod batch;
 mod config;
 mod container;
-mod cron;
 mod core;
+mod cron;
 mod meta;
 mod network;
 mod pod;
@@ -138,12 +138,17 @@ fn rest_of(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
         ("storage.k8s.io", _) => storage::storage_kind(kind, object, errors),
         ("scheduling.k8s.io", "PriorityClass") => rest::priority_class(object, errors),
         ("node.k8s.io", "RuntimeClass") => rest::runtime_class(object, errors),
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+        (
+            "admissionregistration.k8s.io",
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
+        ) => {
             rest::webhooks(object, kind == "MutatingWebhookConfiguration", errors);
         }
         ("certificates.k8s.io", "CertificateSigningRequest") => rest::signing_request(object, errors),
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => rest::flow_schema(object, errors),
-        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => rest::priority_level(object, errors),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => {
+            rest::priority_level(object, errors)
+        }
         ("apiregistration.k8s.io", "APIService") => rest::api_service(object, errors),
         _ => {}
     }

@@ -37,7 +37,11 @@ pub(super) fn ingress(object: &Value, errors: &mut ErrorList) {
         let item = list.index(i);
         let hosts = item.child("hosts");
         for (j, name) in strings(tls.list("hosts")).iter().enumerate() {
-            let rule = if name.contains('*') { names::check_wildcard_subdomain } else { names::check_dns1123_subdomain };
+            let rule = if name.contains('*') {
+                names::check_wildcard_subdomain
+            } else {
+                names::check_dns1123_subdomain
+            };
             complain(&hosts.index(j), name, rule(name), errors);
         }
         let secret = tls.text("secretName");
@@ -221,7 +225,7 @@ fn policy_port(port: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     match value.as_i64() {
         Some(first) => {
             if last < first {
-                errors.invalid(&path.child("endPort"), end, "must be greater than or equal to `port`");
+                errors.invalid(&path.child("endPort"), value, "must be greater than or equal to `port`");
             }
             if let Some(text) = names::check_port_number(last) {
                 errors.invalid(&path.child("endPort"), end, text);
@@ -230,7 +234,9 @@ fn policy_port(port: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         None if value.is_null() => {
             errors.invalid(&path.child("endPort"), end, "may not be specified when `port` is not specified");
         }
-        None => errors.invalid(&path.child("endPort"), end, "may not be specified when `port` is non-numeric"),
+        None => {
+            errors.invalid(&path.child("endPort"), end, "may not be specified when `port` is non-numeric")
+        }
     }
 }
 
@@ -387,13 +393,19 @@ fn special_address(text: &str, path: &Path<'_>, errors: &mut ErrorList) {
     }
     let (link_local, link_multicast) = match ip {
         std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        std::net::IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0 == 0xfe80, v6.segments()[0] & 0xff0f == 0xff02),
+        std::net::IpAddr::V6(v6) => {
+            (v6.segments()[0] & 0xffc0 == 0xfe80, v6.segments()[0] & 0xff0f == 0xff02)
+        }
     };
     if link_local {
         errors.invalid_str(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
     }
     if link_multicast {
-        errors.invalid_str(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+        errors.invalid_str(
+            path,
+            text,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+        );
     }
 }
 
@@ -434,7 +446,12 @@ pub(super) fn endpoints(object: &Value, errors: &mut ErrorList) {
             protocol(port, &at, errors);
             if port.has("appProtocol") {
                 let application = port.text("appProtocol");
-                complain(&at.child("appProtocol"), application, names::check_qualified_name(application), errors);
+                complain(
+                    &at.child("appProtocol"),
+                    application,
+                    names::check_qualified_name(application),
+                    errors,
+                );
             }
         }
     }
@@ -443,7 +460,11 @@ pub(super) fn endpoints(object: &Value, errors: &mut ErrorList) {
 fn endpoint_address(address: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     let ip = address.text("ip");
     if parse_ip(ip).is_none() {
-        errors.invalid_str(&path.child("ip"), ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        errors.invalid_str(
+            &path.child("ip"),
+            ip,
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        );
         errors.invalid_str(&path.child("ip"), ip, "must be a valid IP address");
     } else {
         special_address(ip, &path.child("ip"), errors);

@@ -59,7 +59,10 @@ pub(super) fn pod_template_spec(template: &Value, path: &Path<'_>, errors: &mut 
     let spec = path.child("spec");
     pod_spec(template.at("spec"), &spec, errors);
     if !template.at("spec").list("ephemeralContainers").is_empty() {
-        errors.forbidden(&spec.child("ephemeralContainers"), "ephemeral containers not allowed in pod template");
+        errors.forbidden(
+            &spec.child("ephemeralContainers"),
+            "ephemeral containers not allowed in pod template",
+        );
     }
 }
 
@@ -89,7 +92,11 @@ fn pod_spec(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         complain(&gates.index(i).child("conditionType"), name, names::check_qualified_name(name), errors);
     }
     scheduling::gates(spec.list("schedulingGates"), &path.child("schedulingGates"), errors);
-    scheduling::spread(spec.list("topologySpreadConstraints"), &path.child("topologySpreadConstraints"), errors);
+    scheduling::spread(
+        spec.list("topologySpreadConstraints"),
+        &path.child("topologySpreadConstraints"),
+        errors,
+    );
     host_names(spec, path, errors);
     scheduling::tolerations(spec.list("tolerations"), &path.child("tolerations"), errors);
     let aliases = path.child("hostAliases");
@@ -149,7 +156,9 @@ pub(super) fn seccomp(profile: &Value, path: &Path<'_>, errors: &mut ErrorList) 
     let kind = profile.text("type");
     match kind {
         "Localhost" => match profile.text("localhostProfile") {
-            "" => errors.required(&path.child("localhostProfile"), "must be set when seccomp type is Localhost"),
+            "" => {
+                errors.required(&path.child("localhostProfile"), "must be set when seccomp type is Localhost")
+            }
             local => super::util::local_descending(local, &path.child("localhostProfile"), errors),
         },
         _ if profile.has("localhostProfile") => {
@@ -161,7 +170,9 @@ pub(super) fn seccomp(profile: &Value, path: &Path<'_>, errors: &mut ErrorList) 
     match kind {
         "Localhost" | "RuntimeDefault" | "Unconfined" => {}
         "" => errors.required(&path.child("type"), "type is required when seccompProfile is set"),
-        other => errors.not_supported(&path.child("type"), other, &["Localhost", "RuntimeDefault", "Unconfined"]),
+        other => {
+            errors.not_supported(&path.child("type"), other, &["Localhost", "RuntimeDefault", "Unconfined"])
+        }
     }
 }
 
@@ -224,7 +235,10 @@ fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
             return;
         }
         if config.list("nameservers").is_empty() {
-            errors.required(&at.child("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None");
+            errors.required(
+                &at.child("nameservers"),
+                "must provide at least one DNS nameserver when `dnsPolicy` is None",
+            );
         }
     }
     let servers = config.list("nameservers");
@@ -287,8 +301,14 @@ fn operating_system(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                 }
             }
             for name in [
-                "seLinuxOptions", "seccompProfile", "fsGroup", "fsGroupChangePolicy", "sysctls", "runAsUser",
-                "runAsGroup", "supplementalGroups",
+                "seLinuxOptions",
+                "seccompProfile",
+                "fsGroup",
+                "fsGroupChangePolicy",
+                "sysctls",
+                "runAsUser",
+                "runAsGroup",
+                "supplementalGroups",
             ] {
                 if context.has(name) {
                     errors.forbidden(&at.child(name), text);
@@ -300,8 +320,15 @@ fn operating_system(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                     let item = names.index(i);
                     let context = item.child("securityContext");
                     for field in [
-                        "seLinuxOptions", "seccompProfile", "capabilities", "readOnlyRootFilesystem", "privileged",
-                        "allowPrivilegeEscalation", "procMount", "runAsUser", "runAsGroup",
+                        "seLinuxOptions",
+                        "seccompProfile",
+                        "capabilities",
+                        "readOnlyRootFilesystem",
+                        "privileged",
+                        "allowPrivilegeEscalation",
+                        "procMount",
+                        "runAsUser",
+                        "runAsGroup",
                     ] {
                         if container.at("securityContext").has(field) {
                             errors.forbidden(&context.child(field), text);

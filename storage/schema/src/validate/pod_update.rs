@@ -31,8 +31,9 @@ pub(super) fn update(old: &Value, new: &Value, errors: &mut ErrorList) {
     let gated = !before.list("schedulingGates").is_empty();
     gates(before, after, errors);
     tolerations(before, after, errors);
-    if !same(&frozen(before, before, gated), &frozen(after, before, gated)) {
-        errors.forbidden(&SPEC, ONLY);
+    let (was, is) = (frozen(before, before, gated), frozen(after, before, gated));
+    if !same(&was, &is) {
+        errors.forbidden(&SPEC, super::util::with_changes(ONLY, &was, &is));
     }
 }
 
@@ -45,7 +46,11 @@ fn deadline(before: &Value, after: &Value, errors: &mut ErrorList) {
             errors.invalid(&path, after.at("activeDeadlineSeconds"), text);
         }
         (Some(old), Some(new)) if new > old => {
-            errors.invalid(&path, after.at("activeDeadlineSeconds"), "must be less than or equal to previous value");
+            errors.invalid(
+                &path,
+                after.at("activeDeadlineSeconds"),
+                "must be less than or equal to previous value",
+            );
         }
         (Some(_), None) => {
             errors.invalid_text(&path, "null", "must not update from a positive integer to nil value");

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::util::{IMMUTABLE, complain, label_selector, not_negative, number_or_percent, quantity, required, strings};
+use super::util::{
+    IMMUTABLE, complain, label_selector, not_negative, number_or_percent, quantity, required, strings,
+};
 use crate::field::{ErrorList, Path};
 use crate::names;
 use crate::view::{View, same};
@@ -31,7 +33,11 @@ pub(super) fn disruption_budget(object: &Value, errors: &mut ErrorList) {
 pub(super) fn lease(object: &Value, errors: &mut ErrorList) {
     let spec = object.at("spec");
     if spec.int("leaseDurationSeconds").is_some_and(|d| d <= 0) {
-        errors.invalid(&SPEC.child("leaseDurationSeconds"), spec.at("leaseDurationSeconds"), "must be greater than 0");
+        errors.invalid(
+            &SPEC.child("leaseDurationSeconds"),
+            spec.at("leaseDurationSeconds"),
+            "must be greater than 0",
+        );
     }
     not_negative(spec, "leaseTransitions", &SPEC, errors);
 }
@@ -42,7 +48,9 @@ pub(super) fn priority_class(object: &Value, errors: &mut ErrorList) {
     let value = object.int("value").unwrap_or(0);
     if name.starts_with("system-") {
         if !matches!(name, "system-node-critical" | "system-cluster-critical") {
-            let text = "priority class names with 'system-' prefix are reserved for system use only. error: it does not match any known system priority class";
+            let text = format!(
+                "priority class names with 'system-' prefix are reserved for system use only. error: {name} is not a known system priority class"
+            );
             errors.forbidden(&Path::new("metadata").child("name"), text);
         }
     } else if value > USER_MAXIMUM {
@@ -71,7 +79,11 @@ pub(super) fn runtime_class(object: &Value, errors: &mut ErrorList) {
     let outer = scheduling.child("tolerations");
     let inner = outer.child("tolerations");
     super::pod::tolerations(object.at("scheduling").list("tolerations"), &inner, errors);
-    super::util::labels(object.at("scheduling").map("nodeSelector"), &scheduling.child("nodeSelector"), errors);
+    super::util::labels(
+        object.at("scheduling").map("nodeSelector"),
+        &scheduling.child("nodeSelector"),
+        errors,
+    );
 }
 
 pub(super) fn runtime_class_update(old: &Value, new: &Value, errors: &mut ErrorList) {
@@ -189,7 +201,11 @@ pub(super) fn event(group: &str, object: &Value, errors: &mut ErrorList) {
     let namespace = object.at("metadata").text("namespace");
     let other = object.at(about).text("namespace");
     if core && !other.is_empty() && other != namespace {
-        errors.invalid_str(&Path::new("involvedObject").child("namespace"), other, "does not match event.namespace");
+        errors.invalid_str(
+            &Path::new("involvedObject").child("namespace"),
+            other,
+            "does not match event.namespace",
+        );
     }
     let fresh = object.has("eventTime");
     if core && !fresh {
@@ -244,9 +260,15 @@ pub(super) fn event_update(group: &str, old: &Value, new: &Value, errors: &mut E
         return;
     }
     for (field, shown) in [
-        ("regarding", "involvedObject"), ("reason", "reason"), ("note", "message"), ("type", "type"),
-        ("eventTime", "eventTime"), ("action", "action"), ("related", "related"),
-        ("reportingController", "reportingController"), ("reportingInstance", "reportingInstance"),
+        ("regarding", "involvedObject"),
+        ("reason", "reason"),
+        ("note", "message"),
+        ("type", "type"),
+        ("eventTime", "eventTime"),
+        ("action", "action"),
+        ("related", "related"),
+        ("reportingController", "reportingController"),
+        ("reportingInstance", "reportingInstance"),
     ] {
         if !same(old.at(field), new.at(field)) {
             errors.invalid(&Path::new(shown), new.at(field), IMMUTABLE);
@@ -261,7 +283,8 @@ pub(super) fn autoscaler(object: &Value, errors: &mut ErrorList) {
     let external = spec.list("metrics").iter().any(|m| matches!(m.text("type"), "Object" | "External"));
     if minimum.is_some_and(|m| m < i64::from(!external)) {
         let least = i64::from(!external);
-        let text = format!("must be greater than or equal to {}", if minimum == Some(0) { 1 } else { least.max(1) });
+        let text =
+            format!("must be greater than or equal to {}", if minimum == Some(0) { 1 } else { least.max(1) });
         errors.invalid(&SPEC.child("minReplicas"), spec.at("minReplicas"), text);
     }
     if minimum == Some(0) && !external {
@@ -298,7 +321,10 @@ pub(super) fn autoscaler(object: &Value, errors: &mut ErrorList) {
 
 fn metric_spec(metric: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     const SOURCES: [(&str, &str); 5] = [
-        ("Object", "object"), ("Pods", "pods"), ("Resource", "resource"), ("External", "external"),
+        ("Object", "object"),
+        ("Pods", "pods"),
+        ("Resource", "resource"),
+        ("External", "external"),
         ("ContainerResource", "containerResource"),
     ];
     let kind = metric.text("type");
@@ -344,7 +370,11 @@ fn metric_spec(metric: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                 errors.forbidden(&place.child("averageValue"), text);
             }
             if target.int("averageUtilization").is_some_and(|u| u < 1) {
-                errors.invalid(&place.child("averageUtilization"), target.at("averageUtilization"), "must be greater than 0");
+                errors.invalid(
+                    &place.child("averageUtilization"),
+                    target.at("averageUtilization"),
+                    "must be greater than 0",
+                );
             }
         }
         _ => {
@@ -401,7 +431,11 @@ fn scaling_rules(rules: &Value, path: &Path<'_>, errors: &mut ErrorList) {
             }
         }
         if policy.int("periodSeconds").is_some_and(|p| p > 1800) {
-            errors.invalid(&at.child("periodSeconds"), policy.at("periodSeconds"), "must be less than or equal to 1800");
+            errors.invalid(
+                &at.child("periodSeconds"),
+                policy.at("periodSeconds"),
+                "must be less than or equal to 1800",
+            );
         }
     }
 }
@@ -463,7 +497,11 @@ fn signer_name(name: &str, errors: &mut ErrorList) {
         complain(&path, domain, names::check_dns1123_subdomain(domain), errors);
         complain(&path, rest, names::check_dns1123_subdomain(rest), errors);
         if !domain.contains('.') {
-            errors.invalid_str(&path, name, "should be a domain with at least two segments separated by dots");
+            errors.invalid_str(
+                &path,
+                name,
+                "should be a domain with at least two segments separated by dots",
+            );
         }
     }
     if name == "kubernetes.io/legacy-unknown" {
@@ -518,8 +556,15 @@ pub(super) fn flow_schema(object: &Value, errors: &mut ErrorList) {
                 let verbs = strings(one.list("verbs"));
                 if verbs.is_empty() {
                     errors.required(&at.child("verbs"), "verbs must contain at least one value");
-                } else if field == "resourceRules" && !verbs.contains(&"*") && verbs.iter().any(|v| !VERBS.contains(v)) {
-                    errors.not_supported_text(&at.child("verbs"), crate::field::bad_value(one.at("verbs")), &VERBS);
+                } else if field == "resourceRules"
+                    && !verbs.contains(&"*")
+                    && verbs.iter().any(|v| !VERBS.contains(v))
+                {
+                    errors.not_supported_text(
+                        &at.child("verbs"),
+                        crate::field::bad_value(one.at("verbs")),
+                        &VERBS,
+                    );
                 }
                 let urls = at.child("nonResourceURLs");
                 for (k, url) in strings(one.list("nonResourceURLs")).iter().enumerate() {
@@ -546,7 +591,10 @@ fn flow_subject(subject: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                 required(subject.at(field), "name", &path.child(field), errors);
             }
         } else if subject.has(field) && matches!(kind, "ServiceAccount" | "User" | "Group") {
-            errors.forbidden(&path.child(field), format!("{field} is forbidden when subject kind is not '{wanted}'"));
+            errors.forbidden(
+                &path.child(field),
+                format!("{field} is forbidden when subject kind is not '{wanted}'"),
+            );
         }
     }
     if !matches!(kind, "ServiceAccount" | "User" | "Group") {
@@ -576,7 +624,10 @@ pub(super) fn priority_level(object: &Value, errors: &mut ErrorList) {
             match response.text("type") {
                 "Reject" => {
                     if response.has("queuing") {
-                        errors.forbidden(&place.child("queuing"), "must be nil if limited.limitResponse.type is not Limited");
+                        errors.forbidden(
+                            &place.child("queuing"),
+                            "must be nil if limited.limitResponse.type is not Limited",
+                        );
                     }
                 }
                 "Queue" => queuing(response.at("queuing"), &place.child("queuing"), errors),
@@ -632,7 +683,11 @@ pub(super) fn api_service(object: &Value, errors: &mut ErrorList) {
     if local {
         if !spec.text("caBundle").is_empty() {
             let text = "local APIServices may not have a caBundle";
-            errors.invalid_text(&SPEC.child("caBundle"), format!("{} bytes", spec.text("caBundle").len()), text);
+            errors.invalid_text(
+                &SPEC.child("caBundle"),
+                format!("{} bytes", spec.text("caBundle").len()),
+                text,
+            );
         }
         if spec.is_true("insecureSkipTLSVerify") {
             let text = "local APIServices may not have insecureSkipTLSVerify";

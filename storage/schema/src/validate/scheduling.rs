@@ -25,7 +25,8 @@ pub(super) fn tolerations(list: &[Value], path: &Path<'_>, errors: &mut ErrorLis
         if !key.is_empty() {
             complain(&at.child("key"), key, names::check_qualified_name(key), errors);
         } else if operator != "Exists" {
-            let text = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let text =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.invalid_str(&at.child("operator"), operator, text);
         }
         if toleration.has("tolerationSeconds") && toleration.text("effect") != "NoExecute" {
@@ -64,7 +65,7 @@ pub(super) fn taints(list: &[Value], path: &Path<'_>, errors: &mut ErrorList) {
         effect(taint.text("effect"), false, &at.child("effect"), errors);
         let pair = (key, taint.text("effect"));
         if seen.contains(&pair) {
-            errors.duplicate(&at, taint);
+            errors.duplicate_why(&at, taint, "taints must be unique by key and effect pair");
         }
         seen.push(pair);
     }
@@ -89,7 +90,10 @@ fn node_term(term: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         match requirement.text("operator") {
             "In" | "NotIn" => {
                 if values.is_empty() {
-                    errors.required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+                    errors.required(
+                        &at.child("values"),
+                        "must be specified when `operator` is 'In' or 'NotIn'",
+                    );
                 }
             }
             "Exists" | "DoesNotExist" => {
@@ -100,7 +104,10 @@ fn node_term(term: &Value, path: &Path<'_>, errors: &mut ErrorList) {
             }
             "Gt" | "Lt" => {
                 if values.len() != 1 {
-                    errors.required(&at.child("values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
+                    errors.required(
+                        &at.child("values"),
+                        "must be specified single value when `operator` is 'Lt' or 'Gt'",
+                    );
                 }
             }
             other => errors.invalid_str(&at.child("operator"), other, "not a valid selector operator"),
@@ -119,7 +126,8 @@ fn node_term(term: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         match requirement.text("operator") {
             "In" | "NotIn" => {
                 if values.len() != 1 {
-                    let text = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+                    let text =
+                        "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
                     errors.required(&at.child("values"), text);
                 }
             }
@@ -223,7 +231,11 @@ pub(super) fn spread(list: &[Value], path: &Path<'_>, errors: &mut ErrorList) {
         seen.push((key, when));
         if let Some(domains) = constraint.int("minDomains") {
             if domains <= 0 {
-                errors.invalid(&at.child("minDomains"), constraint.at("minDomains"), "must be greater than zero");
+                errors.invalid(
+                    &at.child("minDomains"),
+                    constraint.at("minDomains"),
+                    "must be greater than zero",
+                );
             }
             if when != "DoNotSchedule" {
                 let text = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}");

@@ -23,10 +23,18 @@ pub(super) fn service(object: &Value, errors: &mut ErrorList) {
     }
     match kind {
         "LoadBalancer" if headless => {
-            errors.invalid_str(&SPEC.child("clusterIPs").index(0), "None", "may not be set to 'None' for LoadBalancer services");
+            errors.invalid_str(
+                &SPEC.child("clusterIPs").index(0),
+                "None",
+                "may not be set to 'None' for LoadBalancer services",
+            );
         }
         "NodePort" if headless => {
-            errors.invalid_str(&SPEC.child("clusterIPs").index(0), "None", "may not be set to 'None' for NodePort services");
+            errors.invalid_str(
+                &SPEC.child("clusterIPs").index(0),
+                "None",
+                "may not be set to 'None' for NodePort services",
+            );
         }
         "ExternalName" => external_name(spec, errors),
         _ => {}
@@ -203,7 +211,11 @@ fn external_ips(spec: &Value, errors: &mut ErrorList) {
                 errors.invalid_str(&at, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
             }
             Some(std::net::IpAddr::V4(ip)) if ip.is_link_local() => {
-                errors.invalid_str(&at, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+                errors.invalid_str(
+                    &at,
+                    text,
+                    "may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+                );
             }
             Some(_) => {}
         }
@@ -222,7 +234,8 @@ fn node_ports(spec: &Value, kind: &str, errors: &mut ErrorList) {
         if kind == "ClusterIP" {
             errors.forbidden(&at.child("nodePort"), "may not be used when `type` is 'ClusterIP'");
         }
-        let same = |p: &Value| p.text("protocol") == port.text("protocol") && p.int("nodePort") == Some(number);
+        let same =
+            |p: &Value| p.text("protocol") == port.text("protocol") && p.int("nodePort") == Some(number);
         if all[..i].iter().any(same) {
             errors.duplicate(&at.child("nodePort"), port.at("nodePort"));
         }
@@ -240,7 +253,11 @@ fn balancer(object: &Value, spec: &Value, kind: &str, errors: &mut ErrorList) {
     if kind == "LoadBalancer" {
         for (i, range) in strings(ranges).iter().enumerate() {
             if parse_cidr(range.trim()).is_none() {
-                errors.invalid_str(&path.index(i), range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+                errors.invalid_str(
+                    &path.index(i),
+                    range,
+                    "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+                );
             }
         }
     }

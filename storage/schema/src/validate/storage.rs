@@ -11,9 +11,28 @@ use crate::view::{Edit, View, same};
 const SPEC: Path<'static> = Path::new("spec");
 const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const SOURCES: [&str; 22] = [
-    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "nfs", "rbd", "quobyte", "cephfs", "iscsi",
-    "cinder", "fc", "flocker", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume",
-    "azureDisk", "scaleIO", "local", "storageos", "csi",
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flocker",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
 ];
 
 fn access_modes(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
@@ -105,7 +124,11 @@ fn capacity(spec: &Value, errors: &mut ErrorList) {
         errors.required(&path, "");
     }
     if capacity.is_none_or(|c| c.len() != 1 || !c.contains_key("storage")) {
-        let shown = if capacity.is_none() { "core.ResourceList(nil)".to_owned() } else { "core.ResourceList{}".to_owned() };
+        let shown = if capacity.is_none() {
+            "core.ResourceList(nil)".to_owned()
+        } else {
+            "core.ResourceList{}".to_owned()
+        };
         errors.not_supported_text(&path, shown, &["storage"]);
     }
     for (name, value) in capacity.into_iter().flatten() {
@@ -182,7 +205,8 @@ pub(super) fn claim_update(old: &Value, new: &Value, errors: &mut ErrorList) {
         spec
     };
     if !same(&strip(before), &strip(after)) {
-        errors.forbidden(&SPEC, "spec is immutable after creation except resources.requests for bound claims");
+        let text = "spec is immutable after creation except resources.requests for bound claims";
+        errors.forbidden(&SPEC, super::util::with_changes(text, before, after));
     }
     let size = |spec: &Value| quantity(spec.below(&["resources", "requests", "storage"]));
     if let (Some(was), Some(is)) = (size(before), size(after))
@@ -200,10 +224,9 @@ pub(super) fn claim_update(old: &Value, new: &Value, errors: &mut ErrorList) {
 pub(super) fn volume_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     let (before, after) = (old.at("spec"), new.at("spec"));
     if SOURCES.iter().any(|name| !same(before.at(name), after.at(name))) {
-        errors.forbidden(
-            &SPEC.child("persistentvolumesource"),
-            "spec.persistentvolumesource is immutable after creation",
-        );
+        let text = "spec.persistentvolumesource is immutable after creation";
+        errors
+            .forbidden(&SPEC.child("persistentvolumesource"), super::util::with_changes(text, before, after));
     }
     if before.at("volumeMode") != after.at("volumeMode") {
         errors.invalid(&Path::new("volumeMode"), after.at("volumeMode"), IMMUTABLE);
@@ -241,7 +264,11 @@ fn storage_class(object: &Value, errors: &mut ErrorList) {
         }
     }
     if !matches!(object.text("reclaimPolicy"), "Delete" | "Retain" | "") {
-        errors.not_supported(&Path::new("reclaimPolicy"), object.text("reclaimPolicy"), &["Delete", "Retain"]);
+        errors.not_supported(
+            &Path::new("reclaimPolicy"),
+            object.text("reclaimPolicy"),
+            &["Delete", "Retain"],
+        );
     }
     let mode = object.text("volumeBindingMode");
     if !object.has("volumeBindingMode") {
@@ -396,7 +423,8 @@ pub(super) fn storage_update(kind: &str, old: &Value, new: &Value, errors: &mut 
         "CSINode" => {
             let path = Path::new("CSINodeDriver");
             for driver in old.at("spec").list("drivers") {
-                let now = new.at("spec").list("drivers").iter().find(|d| d.text("name") == driver.text("name"));
+                let now =
+                    new.at("spec").list("drivers").iter().find(|d| d.text("name") == driver.text("name"));
                 if let Some(now) = now
                     && !same(driver, now)
                 {

@@ -27,7 +27,13 @@ pub(super) fn not_negative(owner: &Value, name: &str, path: &Path<'_>, errors: &
 }
 
 /// An enumeration that may be absent.
-pub(super) fn one_of_if_set(owner: &Value, name: &str, choices: &[&str], path: &Path<'_>, errors: &mut ErrorList) {
+pub(super) fn one_of_if_set(
+    owner: &Value,
+    name: &str,
+    choices: &[&str],
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
     let value = owner.text(name);
     if owner.has(name) && !choices.contains(&value) {
         errors.not_supported(&path.child(name), value, choices);
@@ -67,12 +73,20 @@ pub(super) fn label_selector(selector: &Value, path: &Path<'_>, errors: &mut Err
                 errors.required(&at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
-                errors.forbidden(&at.child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                errors.forbidden(
+                    &at.child("values"),
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                );
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => errors.invalid_str(&at.child("operator"), other, "not a valid selector operator"),
         }
-        complain(&at.child("key"), requirement.text("key"), names::check_qualified_name(requirement.text("key")), errors);
+        complain(
+            &at.child("key"),
+            requirement.text("key"),
+            names::check_qualified_name(requirement.text("key")),
+            errors,
+        );
         let all = at.child("values");
         for (j, value) in values.iter().enumerate() {
             let value = value.as_str().unwrap_or("");
@@ -150,4 +164,16 @@ pub(super) fn parse_cidr(text: &str) -> Option<(std::net::IpAddr, u8)> {
     }
     let bits: u8 = bits.parse().ok()?;
     (bits <= if ip.is_ipv4() { 32 } else { 128 }).then_some((ip, bits))
+}
+
+/// A refusal to change a struct, ended by the fields that changed (upstream prints a diff of its structs there).
+pub(super) fn with_changes(text: &str, old: &Value, new: &Value) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, value) in old.as_object().into_iter().chain(new.as_object()).flatten() {
+        let differs = !crate::view::same(old.at(name), new.at(name));
+        if differs && !value.is_null() && !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    format!("{text}\n  changed: {}\n", names.join(", "))
 }

@@ -24,10 +24,37 @@ impl Volumes<'_> {
 
 /// Sources in the order in which upstream looks for them.
 const SOURCES: [&str; 31] = [
-    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi",
-    "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc",
-    "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk",
-    "storageos", "projected", "scaleIO", "csi", "ephemeral", "image", "local",
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+    "local",
 ];
 
 pub(super) fn volumes<'a>(list: &'a [Value], path: &Path<'_>, errors: &mut ErrorList) -> Volumes<'a> {
@@ -77,7 +104,8 @@ fn pod_source(name: &str, source: &Value, path: &Path<'_>, errors: &mut ErrorLis
     match name {
         "emptyDir" => {
             if source.has("sizeLimit") && quantity(source.at("sizeLimit")).is_none_or(|q| q.is_negative()) {
-                errors.forbidden(&path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
+                errors
+                    .forbidden(&path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
             }
         }
         "gitRepo" => {
@@ -117,7 +145,11 @@ fn pod_source(name: &str, source: &Value, path: &Path<'_>, errors: &mut ErrorLis
         "ephemeral" => {
             if source.has("volumeClaimTemplate") {
                 let at = path.child("volumeClaimTemplate");
-                super::storage::claim_spec(source.at("volumeClaimTemplate").at("spec"), &at.child("spec"), errors);
+                super::storage::claim_spec(
+                    source.at("volumeClaimTemplate").at("spec"),
+                    &at.child("spec"),
+                    errors,
+                );
             } else {
                 errors.required(&path.child("volumeClaimTemplate"), "");
             }
@@ -136,7 +168,14 @@ pub(super) fn shared_source(name: &str, source: &Value, path: &Path<'_>, errors:
             need("path");
             no_backsteps(source.text("path"), &path.child("path"), errors);
             const TYPES: [&str; 8] = [
-                "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
+                "",
+                "BlockDevice",
+                "CharDevice",
+                "Directory",
+                "DirectoryOrCreate",
+                "File",
+                "FileOrCreate",
+                "Socket",
             ];
             let kind = source.text("type");
             if source.has("type") && !TYPES.contains(&kind) {
@@ -230,17 +269,32 @@ fn downward_file(file: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     if file.has("fieldRef") {
         let at = path.child("fieldRef");
         let field = file.at("fieldRef").text("fieldPath");
-        let known = ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
+        let known = [
+            "metadata.name",
+            "metadata.namespace",
+            "metadata.labels",
+            "metadata.annotations",
+            "metadata.uid",
+        ];
         match subscript(field) {
-            Some((base, key)) if matches!(base, "metadata.labels" | "metadata.annotations") => {
-                complain(&at.child("fieldPath"), key, names::check_qualified_name(&key.to_lowercase()), errors);
+            Some(("metadata.labels" | "metadata.annotations", key)) => {
+                complain(
+                    &at.child("fieldPath"),
+                    key,
+                    names::check_qualified_name(&key.to_lowercase()),
+                    errors,
+                );
             }
             _ if field.is_empty() => errors.required(&at.child("fieldPath"), ""),
             _ if !known.contains(&field) => errors.not_supported(&at.child("fieldPath"), field, &known),
             _ => {}
         }
         if file.has("resourceFieldRef") {
-            errors.invalid_str(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+            errors.invalid_str(
+                path,
+                "resource",
+                "fieldRef and resourceFieldRef can not be specified simultaneously",
+            );
         }
     } else if file.has("resourceFieldRef") {
         resource_ref(file.at("resourceFieldRef"), &path.child("resourceFieldRef"), true, errors);
@@ -348,7 +402,11 @@ fn azure_disk(source: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         errors.required(&path.child("diskURI"), "");
     }
     if source.has("cachingMode") && !matches!(source.text("cachingMode"), "None" | "ReadOnly" | "ReadWrite") {
-        errors.not_supported(&path.child("cachingMode"), source.text("cachingMode"), &["None", "ReadOnly", "ReadWrite"]);
+        errors.not_supported(
+            &path.child("cachingMode"),
+            source.text("cachingMode"),
+            &["None", "ReadOnly", "ReadWrite"],
+        );
     }
     let (managed, blob) = (
         "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",

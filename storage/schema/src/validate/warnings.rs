@@ -28,10 +28,15 @@ pub fn warnings(group: &str, kind: &str, object: &Value) -> Vec<String> {
     let template = template.child("template");
     match (group, kind) {
         ("", "Pod") => {
-            dns_label(object, "this is used in the Pod's hostname, which can result in surprising behavior", &mut out);
+            dns_label(
+                object,
+                "this is used in the Pod's hostname, which can result in surprising behavior",
+                &mut out,
+            );
             pod_spec(spec, &Path::new("spec"), &mut out);
         }
-        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") | ("", "ReplicationController") => {
+        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet")
+        | ("", "ReplicationController") => {
             if kind != "DaemonSet" && kind != "StatefulSet" {
                 let text = "this is used in Pod names and hostnames, which can result in surprising behavior";
                 dns_label(object, text, &mut out);
@@ -90,7 +95,10 @@ fn dns_label(object: &Value, use_of_name: &str, out: &mut Vec<String>) {
     let name = object.at("metadata").text("name");
     let complaints = names::check_dns1123_label(name);
     if !name.is_empty() && !complaints.is_empty() {
-        out.push(format!("metadata.name: {use_of_name}; a DNS label is recommended: [{}]", complaints.join(" ")));
+        out.push(format!(
+            "metadata.name: {use_of_name}; a DNS label is recommended: [{}]",
+            complaints.join(" ")
+        ));
     }
 }
 
@@ -127,7 +135,11 @@ fn null_selectors(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
             ("preferredDuringSchedulingIgnoredDuringExecution", "podAffinityTerm"),
         ] {
             for (i, term) in affinity.list(field).iter().enumerate() {
-                let (term, inner) = if inner.is_empty() { (term, String::new()) } else { (term.at(inner), format!(".{inner}")) };
+                let (term, inner) = if inner.is_empty() {
+                    (term, String::new())
+                } else {
+                    (term.at(inner), format!(".{inner}"))
+                };
                 if !term.has("labelSelector") {
                     out.push(format!("{path}.affinity.{kind}.{field}[{i}]{inner}.labelSelector: {TEXT}"));
                 }

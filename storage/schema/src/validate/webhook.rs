@@ -16,7 +16,8 @@ pub(super) fn webhook(hook: &Value, mutating: bool, path: &Path<'_>, errors: &mu
     for (i, rule) in hook.list("rules").iter().enumerate() {
         self::rule(rule, &rules.index(i), errors);
     }
-    for (field, choices) in [("failurePolicy", ["Fail", "Ignore"]), ("matchPolicy", ["Equivalent", "Exact"])] {
+    for (field, choices) in [("failurePolicy", ["Fail", "Ignore"]), ("matchPolicy", ["Equivalent", "Exact"])]
+    {
         super::util::one_of_if_set(hook, field, &choices, path, errors);
     }
     let effects = hook.text("sideEffects");
@@ -57,7 +58,11 @@ fn rule(rule: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         errors.required(&list, "");
     }
     if operations.len() > 1 && operations.contains(&"*") {
-        errors.invalid_text(&list, "[]admissionregistration.OperationType", "if '*' is present, must not specify other operations");
+        errors.invalid_text(
+            &list,
+            "[]admissionregistration.OperationType",
+            "if '*' is present, must not specify other operations",
+        );
     }
     for (i, operation) in operations.iter().enumerate() {
         if !OPERATIONS.contains(operation) {
@@ -97,10 +102,18 @@ fn resources(rule: &Value, path: &Path<'_>, errors: &mut ErrorList) {
             let covered = sub != "*" && all.contains(&format!("{kind}/*").as_str());
             let everywhere = kind != "*" && all.contains(&format!("*/{sub}").as_str());
             if covered {
-                errors.invalid_str(&at.index(i), resource, format!("if '{kind}/*' is present, must not specify {resource}"));
+                errors.invalid_str(
+                    &at.index(i),
+                    resource,
+                    format!("if '{kind}/*' is present, must not specify {resource}"),
+                );
             }
             if everywhere {
-                errors.invalid_str(&at.index(i), resource, format!("if '*/{sub}' is present, must not specify {resource}"));
+                errors.invalid_str(
+                    &at.index(i),
+                    resource,
+                    format!("if '*/{sub}' is present, must not specify {resource}"),
+                );
             }
         }
     }

@@ -17,15 +17,24 @@ pub(crate) fn check(answer: &Answer, step: &Value, tally: &mut Tally) -> Result<
     }
     let warnings = expect["warnings"].as_array().map_or(0, Vec::len);
     if warnings != answer.warnings.len() {
-        return Err(format!("{} warnings instead of {warnings}: {:?}", answer.warnings.len(), answer.warnings));
+        return Err(format!(
+            "{} warnings instead of {warnings}: {:?}",
+            answer.warnings.len(),
+            answer.warnings
+        ));
     }
     let Some(body) = expect.get("body") else { return Ok(()) };
     let mut got = answer.body.clone();
     let mut wanted = body.clone();
     if wanted["kind"] == "Status" && wanted["status"] == "Failure" {
         tally.messages += 1;
+        canonical_message(&mut got);
         if matches_text(got["message"].as_str().unwrap_or(""), wanted["message"].as_str().unwrap_or("")) {
             tally.messages_same += 1;
+        } else if std::env::var("GOLDEN_SHOW").is_ok_and(|s| s == "messages") {
+            tally
+                .notes
+                .push(format!("MESSAGE got    {}\nMESSAGE wanted {}", got["message"], wanted["message"]));
         }
         for value in [&mut got, &mut wanted] {
             strip_messages(value);
@@ -46,6 +55,19 @@ pub(crate) fn check(answer: &Answer, step: &Value, tally: &mut Tally) -> Result<
     same(&got, &wanted, "")
 }
 
+/// Several causes come in no promised order; the recorded message has them sorted.
+fn canonical_message(status: &mut Value) {
+    let text = status["message"].as_str().unwrap_or("").to_owned();
+    let Some(at) = text.find(" is invalid: [").filter(|_| text.ends_with(']')) else { return };
+    let causes = status.pointer("/details/causes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut parts: Vec<String> = causes
+        .iter()
+        .map(|c| format!("{}: {}", c["field"].as_str().unwrap_or(""), c["message"].as_str().unwrap_or("")))
+        .collect();
+    parts.sort();
+    status["message"] = format!("{} is invalid: [{}]", &text[..at], parts.join(", ")).into();
+}
+
 fn strip_messages(status: &mut Value) {
     status["message"] = Value::Null;
     if let Some(causes) = status.pointer_mut("/details/causes").and_then(Value::as_array_mut) {
@@ -59,7 +81,9 @@ fn strip_messages(status: &mut Value) {
 fn sort_managed(object: &mut Value) {
     for pointer in ["/metadata/managedFields", "/managedFields"] {
         if let Some(entries) = object.pointer_mut(pointer).and_then(Value::as_array_mut) {
-            entries.sort_by_key(|e| format!("{}{}{}{}", e["manager"], e["operation"], e["subresource"], e["apiVersion"]));
+            entries.sort_by_key(|e| {
+                format!("{}{}{}{}", e["manager"], e["operation"], e["subresource"], e["apiVersion"])
+            });
         }
     }
 }
@@ -102,7 +126,11 @@ fn same(got: &Value, wanted: &Value, path: &str) -> Result<(), String> {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in b {
                 let at = format!("{path}.{key}");
-                same(a.get(key).ok_or_else(|| format!("{at} is missing, wanted {}", brief(value)))?, value, &at)?;
+                same(
+                    a.get(key).ok_or_else(|| format!("{at} is missing, wanted {}", brief(value)))?,
+                    value,
+                    &at,
+                )?;
             }
             match a.iter().find(|(key, _)| !b.contains_key(*key)) {
                 Some((key, value)) => Err(format!("{path}.{key} is not wanted: {}", brief(value))),
@@ -133,7 +161,9 @@ fn matches_text(text: &str, pattern: &str) -> bool {
     while let Some(at) = rest.find('$') {
         parts.push(&rest[..at]);
         let tail = &rest[at + 1..];
-        rest = tail.trim_start_matches(|c: char| c.is_ascii_lowercase()).trim_start_matches(|c: char| c.is_ascii_digit());
+        rest = tail
+            .trim_start_matches(|c: char| c.is_ascii_lowercase())
+            .trim_start_matches(|c: char| c.is_ascii_digit());
     }
     parts.push(rest);
     let mut at = 0;

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) skipped: u32,
     pub(crate) messages: u32,
     pub(crate) messages_same: u32,
+    /// Differences of messages, when asked for.
+    pub(crate) notes: Vec<String>,
 }
 
 /// How a case went.

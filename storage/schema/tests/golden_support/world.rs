@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use trireme_schema::Status;
 use trireme_schema::kinds::{self, Kind};
 use trireme_schema::request::{
-    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, decode, check_uid, finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
+    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, check_uid, decode,
+    finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
 };
 use trireme_schema::status::Failure;
 
@@ -39,15 +40,15 @@ struct Route {
 
 fn route(path: &str) -> Option<Route> {
     let mut parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let (group, version) = match parts.first()? {
-        &"api" => ("", parts.get(1)?.to_owned()),
-        &"apis" => {
+    let (group, version) = match *parts.first()? {
+        "api" => ("", parts.get(1)?.to_owned()),
+        "apis" if parts.len() > 1 => {
             let group = parts.remove(1);
             (group, parts.get(1)?.to_owned())
         }
         _ => return None,
     };
-    let mut rest = parts[2..].to_vec();
+    let mut rest = parts.get(2..)?.to_vec();
     let mut namespace = String::new();
     if rest.first() == Some(&"namespaces") && rest.len() > 2 && !matches!(rest[2], "status" | "finalize") {
         namespace = rest[1].to_owned();
@@ -103,9 +104,10 @@ impl World {
                 let steps = path.as_array().cloned().unwrap_or_default();
                 let value = steps.iter().fold(answer.body.clone(), |v, step| match step {
                     Value::String(key) => v.get(key).cloned().unwrap_or(Value::Null),
-                    Value::Number(i) => {
-                        v.get(usize::try_from(i.as_u64().unwrap_or(0)).unwrap_or(0)).cloned().unwrap_or(Value::Null)
-                    }
+                    Value::Number(i) => v
+                        .get(usize::try_from(i.as_u64().unwrap_or(0)).unwrap_or(0))
+                        .cloned()
+                        .unwrap_or(Value::Null),
                     _ => Value::Null,
                 });
                 self.saved.insert(name.clone(), value);
@@ -118,7 +120,8 @@ impl World {
     fn fill(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
-                let whole = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')).and_then(|n| self.saved.get(n));
+                let whole =
+                    text.strip_prefix("${").and_then(|t| t.strip_suffix('}')).and_then(|n| self.saved.get(n));
                 if let Some(saved) = whole {
                     *value = saved.clone();
                     return;
@@ -198,8 +201,12 @@ impl World {
         };
         let content = step["contentType"].as_str().unwrap_or("application/json");
         let result = match method {
-            "POST" if content.starts_with("application/json") => self.create(&body, &target, route, &context, validation),
-            "PUT" if content.starts_with("application/json") => self.update(&body, &target, route, &context, validation),
+            "POST" if content.starts_with("application/json") => {
+                self.create(&body, &target, route, &context, validation)
+            }
+            "PUT" if content.starts_with("application/json") => {
+                self.update(&body, &target, route, &context, validation)
+            }
             "PATCH" => self.patch(&body, content, &target, route, &context, validation, query)?,
             _ => return Err(format!("content type {content}")),
         };
@@ -503,7 +510,9 @@ fn add_tolerations(spec: &mut Value) {
             effect && named
         });
         if !covered {
-            tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+            tolerations.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
         }
     }
     spec["tolerations"] = tolerations.into();
@@ -571,7 +580,8 @@ fn allocate(object: &mut Value, target: &Target<'_>) {
             spec[name] = value;
         }
     }
-    let ports = kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != json!(false));
+    let ports = kind == "NodePort"
+        || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != json!(false));
     if ports {
         for (i, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
             if port.get("nodePort").is_none() {
@@ -579,7 +589,10 @@ fn allocate(object: &mut Value, target: &Target<'_>) {
             }
         }
     }
-    if kind == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local" && spec.get("healthCheckNodePort").is_none() {
+    if kind == "LoadBalancer"
+        && spec["externalTrafficPolicy"] == "Local"
+        && spec.get("healthCheckNodePort").is_none()
+    {
         spec["healthCheckNodePort"] = 31_000.into();
     }
 }

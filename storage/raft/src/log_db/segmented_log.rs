@@ -8,7 +8,9 @@
 //! What the last sync did not cover may be torn after a power cut: it was never acknowledged and is cut, with a
 //! line in the log of the process. Everything else that does not check out is refused.
 
+mod begun;
 mod load;
+mod names;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use self::begun::Begun;
+use self::names::{segment_path, sentinel_path};
 use super::record::{HEADER_BYTES, Kind, Place, encode, framed_bytes};
 use super::segment::{Location, LogTable};
 use super::{LogDb, LogEntry, LogError, LogSpan, Mark, check_batch, check_mark};
@@ -365,81 +369,8 @@ impl LogTable {
     }
 }
 
-/// A new segment file under its temporary name.
-struct Begun {
-    file: Arc<dyn DiskFile>,
-    segment: u64,
-    base: u64,
-    size: u32,
-    end: u32,
-    prev: u32,
-}
-
-impl Begun {
-    /// Allocates the file and writes its checkpoint, synced, under a temporary name.
-    fn prepare(
-        disk: &dyn Disk,
-        dir: &Path,
-        segment: u64,
-        table: &LogTable,
-        size: u32,
-    ) -> Result<Self, LogError> {
-        let path = temporary_path(dir);
-        let base = table.span().next;
-        let mut head = Vec::new();
-        let place = Place { segment, prev: 0, synced: 0 };
-        let prev = encode(&mut head, place, Kind::Checkpoint, base, &table.encode_checkpoint());
-        let made = (|| {
-            if disk.exists(&path)? {
-                disk.remove(&path)?;
-            }
-            let file: Arc<dyn DiskFile> = disk.open(&path, true)?.into();
-            file.allocate(u64::from(size))?;
-            file.write_all_at(&head, 0)?;
-            file.sync_all()?;
-            Ok(file)
-        })();
-        let file = made.map_err(|e| {
-            let error = LogError::io("creating a segment", &path, e);
-            if disk.remove(&path).is_err() {
-                tracing::debug!(path = %path.display(), "the unfinished segment stays until the next one");
-            }
-            error
-        })?;
-        Ok(Self { file, segment, base, size, end: to_u32(head.len()), prev })
-    }
-
-    /// Gives the file its final name, durably.
-    fn publish(&self, disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
-        let path = segment_path(dir, self.segment);
-        disk.rename(&temporary_path(dir), &path).map_err(|e| LogError::io("naming", &path, e))?;
-        disk.sync_dir(dir).map_err(|e| LogError::io("syncing the directory of", &path, e))
-    }
-}
-
 fn to_u32(n: usize) -> u32 {
     u32::try_from(n).expect("batches and segments stay below 4 GiB")
-}
-
-fn sentinel_path(dir: &Path) -> PathBuf {
-    dir.join("sentinel")
-}
-
-fn temporary_path(dir: &Path) -> PathBuf {
-    dir.join("next.tmp")
-}
-
-fn segment_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(segment_name(number))
-}
-
-fn segment_name(number: u64) -> String {
-    format!("log-{number:016x}.seg")
-}
-
-fn segment_number(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    u64::from_str_radix(name.strip_prefix("log-")?.strip_suffix(".seg")?, 16).ok()
 }
 
 #[cfg(test)]

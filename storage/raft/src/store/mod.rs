@@ -1,13 +1,15 @@
 //! [`Store`]: the replicated store of one member, in front of openraft.
 //!
-//! Reading order: `member.rs` (what a caller gets), `log_store.rs` and `log_writer.rs` (the log: group commit on
+//! Reading order: `member.rs` (what a caller gets), `at_leader.rs` (how the leader is found and asked), `log_store.rs` and `log_writer.rs` (the log: group commit on
 //! a thread of its own), `machine.rs` and `persister.rs` (the state), `network.rs` and `service.rs` (both sides of
 //! the wire), `transport.rs` (what a bus must provide).
 //!
 //! Laws: a proposal is answered only when it was applied; whatever may have been done is never reported as not
 //! done; a member never acts on messages from or for a database that the membership does not know.
 
+mod at_leader;
 mod codec;
+mod config;
 mod error;
 mod hand_over;
 mod log_store;
@@ -40,42 +42,13 @@ use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
 use crate::identity::MemberId;
 
+pub use config::StoreConfig;
 pub use error::{StoreError, StoreRetry};
 pub use member::RaftStore;
 pub use shared::WatchCursor;
 pub use status::{Leadership, MemberStatus, Role, Status};
 pub use types::Peer;
 pub use wire::{Committed, MembershipChange};
-
-/// Settings of one member. All members of a cluster should have the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// Milliseconds between two heartbeats.
-    pub heartbeat_ms: u64,
-    /// Bounds of the randomized election timeout, in milliseconds.
-    pub election_ms: (u64, u64),
-    /// Entries after which a snapshot is taken and the log before it can be purged.
-    pub snapshot_entries: u64,
-    /// Entries kept in the log behind a snapshot, for followers that are a little late.
-    pub kept_entries: u64,
-    /// Milliseconds for one part of a snapshot to be sent and stored.
-    pub snapshot_part_ms: u64,
-    /// Serve linearizable reads from the leader's lease while it is valid. Needs clocks whose rates agree.
-    pub lease_reads: bool,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            heartbeat_ms: 50,
-            election_ms: (150, 300),
-            snapshot_entries: 50_000,
-            kept_entries: 10_000,
-            snapshot_part_ms: 10_000,
-            lease_reads: false,
-        }
-    }
-}
 
 /// The replicated store as one member offers it. What a follower cannot do itself it forwards to the leader.
 pub trait Store {

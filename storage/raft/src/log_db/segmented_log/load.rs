@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Begun, Segment, SegmentedLog, SegmentedOptions};
-use super::{segment_name, segment_number, segment_path, sentinel_path, to_u32};
+use super::begun::Begun;
+use super::names::{segment_name, segment_number, segment_path, sentinel_path};
+use super::{Segment, SegmentedLog, SegmentedOptions, to_u32};
 use crate::disk::{Disk, DiskFile, read_to_limit};
 use crate::log_db::LogError;
 use crate::log_db::record::{Header, Kind};

@@ -1,7 +1,8 @@
 //! The front without business behind it, over TLS on loopback, client and server in one process on the same cores.
 //!
 //! `cargo bench -p trireme-http` prints rows of requests and frames per second; the client's work is part of them.
-//! `-- --memory` measures idle connections instead.
+//! `-- --memory=h1`, `=h2` or `=watch` measures idle connections instead, one kind in a process: freed pages are reused.
+//! `-- --cost` prints the CPU time of a request.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "a measurement prints its rows")]
 
 #[path = "../tests/kit/mod.rs"]
@@ -145,6 +146,7 @@ fn small_gets(criterion: &mut Criterion, runtime: &Runtime) {
             runtime.block_on(async {
                 let start = Instant::now();
                 for _ in 0..total {
+                    sender.ready().await.expect("the connection stays");
                     let response = sender.send_request(get("/object")).await.expect("an answer");
                     black_box(response.into_body().collect().await.expect("a body"));
                 }
@@ -269,43 +271,75 @@ fn resident_bytes() -> u64 {
 }
 
 /// Idle connections. Both ends are here, so the client's half is measured as well: an upper bound.
-fn memory(runtime: &Runtime) {
+fn memory(runtime: &Runtime, kind: &str) {
     const CONNECTIONS: u64 = 2000;
-    for (name, http2, watches) in
-        [("idle h1", false, false), ("idle h2", true, false), ("h2 with a watch", true, true)]
-    {
+    let (http2, watches) = (kind != "h1", kind == "watch");
+    runtime.block_on(async {
+        let stand = Stand::new().await;
+        let mut kept_h2 = Vec::new();
+        let mut kept_h1 = Vec::new();
+        let mut bodies = Vec::new();
+        let before = resident_bytes();
+        for _ in 0..CONNECTIONS {
+            if http2 {
+                let mut sender = stand.h2().await;
+                match watches {
+                    true => {
+                        bodies.push(sender.send_request(get("https://localhost/watch")).await.expect("yes"))
+                    }
+                    false => one_get(&mut sender).await,
+                }
+                kept_h2.push(sender);
+            } else {
+                let mut sender = stand.h1().await;
+                let response = sender.send_request(get("/object")).await.expect("an answer");
+                black_box(response.into_body().collect().await.expect("a body"));
+                kept_h1.push(sender);
+            }
+        }
+        let each = (resident_bytes() - before) / CONNECTIONS;
+        println!("{kind}: {each} bytes for both ends of a connection");
+    });
+}
+
+/// CPU time of this process so far, in microseconds.
+fn cpu_us() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).expect("a number");
+    (ticks(11) + ticks(12)) * 10_000
+}
+
+/// CPU time of a request, both ends together: holds on a machine that is busy with other things.
+fn cost(runtime: &Runtime) {
+    const REQUESTS: u64 = 60_000;
+    for (clients, connections) in [(1, 1), (64, 1), (64, 64)] {
         runtime.block_on(async {
             let stand = Stand::new().await;
-            let mut kept_h2 = Vec::new();
-            let mut kept_h1 = Vec::new();
-            let mut bodies = Vec::new();
-            let before = resident_bytes();
-            for _ in 0..CONNECTIONS {
-                if http2 {
-                    let mut sender = stand.h2().await;
-                    match watches {
-                        true => bodies
-                            .push(sender.send_request(get("https://localhost/watch")).await.expect("yes")),
-                        false => one_get(&mut sender).await,
-                    }
-                    kept_h2.push(sender);
-                } else {
-                    let mut sender = stand.h1().await;
-                    let response = sender.send_request(get("/object")).await.expect("an answer");
-                    black_box(response.into_body().collect().await.expect("a body"));
-                    kept_h1.push(sender);
-                }
+            let mut senders = Vec::new();
+            for _ in 0..connections {
+                senders.push(stand.h2().await);
             }
-            let each = (resident_bytes() - before) / CONNECTIONS;
-            println!("{name}: {each} bytes for both ends of a connection");
+            let before = cpu_us();
+            let took = gets(&senders, clients, REQUESTS).await;
+            let each = (cpu_us() - before) as f64 / REQUESTS as f64;
+            let rate = REQUESTS as f64 / took.as_secs_f64();
+            println!(
+                "{clients} clients, {connections} connections: {each:.1} us of CPU each, {rate:.0}/s now"
+            );
         });
     }
 }
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
-    if std::env::args().any(|argument| argument == "--memory") {
-        return memory(&runtime);
+    if let Some(kind) =
+        std::env::args().find_map(|argument| Some(argument.strip_prefix("--memory=")?.to_owned()))
+    {
+        return memory(&runtime, &kind);
+    }
+    if std::env::args().any(|argument| argument == "--cost") {
+        return cost(&runtime);
     }
     let mut criterion = Criterion::default().configure_from_args();
     small_gets(&mut criterion, &runtime);

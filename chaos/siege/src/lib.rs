@@ -19,9 +19,9 @@
 //! - The same seed plans the same faults and the same mix of operations per client; real processes answer in their
 //!   own time, so that a replay repeats the plan, not the history.
 //!
-//! Deliberate absences: no fault that the disk of a running process would have to take part in (slow and failing
-//! fsync, torn tails: the simulator and the power-cut gate have them), no clock jumps (a process cannot be given
-//! another clock from outside), no shell helpers.
+//! Deliberate absences: no torn tails and no lost writes below a killed process (the page cache survives it: the
+//! simulator and the power-cut gate have them), no clock jumps (a running process cannot be given another clock from
+//! outside, and the monotonic one that the store reads cannot be set), no shell helpers.
 
 mod checks;
 mod clock;
@@ -48,5 +48,5 @@ pub use fleet::FleetError;
 pub use percentiles::Percentiles;
 pub use report::Report;
 pub use run::SiegeError;
-pub use schedule::{Cut, Fault, FaultKind, LinkHarm, Schedule, Step, Target, UnknownFault};
+pub use schedule::{Cut, DiskHarm, Fault, FaultKind, LinkHarm, Schedule, Step, Target, UnknownFault};
 pub use settings::{Plan, Settings};

@@ -8,12 +8,14 @@ use trireme_faults::{BusAction, BusRule, Direction, FaultPoint, FaultRule, Mailb
 use trireme_kernel::Call;
 use trireme_process::{ArmFault, HealFaults, random_u64};
 use trireme_raft::store::Role;
-use trireme_store::calls::{ChangeMember, GetStatus, MemberChange, StoreStatus, TransferLeadership};
+use trireme_store::calls::{
+    ChangeMember, GetStatus, MemberChange, SetDiskFaults, StoreStatus, TransferLeadership,
+};
 
 use crate::fleet::Fleet;
 use crate::link::Link;
 use crate::recorder::Recorder;
-use crate::schedule::{Cut, Fault, LinkHarm, Schedule, Step, Target};
+use crate::schedule::{Cut, DiskHarm, Fault, LinkHarm, Schedule, Step, Target};
 
 /// How long a call of the nemesis may take.
 const CALL_DEADLINE: Duration = Duration::from_millis(2_000);
@@ -63,8 +65,9 @@ impl Nemesis {
             self.recorder.note(format!("healing: {started} members were started again"));
         }
         for link in &self.control {
-            // Rules of a process that does not answer end by their own dead-man limit.
+            // Faults of a process that does not answer end by their own dead-man limit.
             let _answer = link.call("faults", &HealFaults {}, CALL_DEADLINE).await;
+            let _answer = link.call("store", &SetDiskFaults::default(), CALL_DEADLINE).await;
         }
         Ok(())
     }
@@ -137,6 +140,7 @@ impl Nemesis {
                 }
                 tokio::time::sleep(lasts).await;
             }
+            Fault::Disk(target, harm) => self.harm_disk(fault, target, harm, lasts).await,
             Fault::FullDisk(who) => self.fill(fault, who, lasts).await,
         }
     }
@@ -257,6 +261,29 @@ impl Nemesis {
             tokio::time::sleep(PAUSE).await;
         }
         self.told(&format!("{machine} is not a voter again"), last);
+    }
+
+    async fn harm_disk(&self, fault: Fault, target: Target, harm: DiskHarm, lasts: Duration) {
+        let dead_man_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        let mut wanted = SetDiskFaults { dead_man_ms, ..SetDiskFaults::default() };
+        match harm {
+            DiskHarm::Slow(ms) => wanted.sync_delay_ms = ms,
+            DiskHarm::Failing => wanted.fail_syncs = true,
+            DiskHarm::NoRoom => wanted.room_bytes = Some(0),
+        }
+        let harmed = self.say(fault, target).await;
+        for index in &harmed {
+            let answer = self.control[*index].call("store", &wanted, CALL_DEADLINE).await;
+            self.told(&fault.to_string(), answer.err().map(|error| error.to_string()));
+        }
+        tokio::time::sleep(lasts).await;
+        if harm == DiskHarm::Failing {
+            // A member whose sync failed must not trust its disk any more: it stops until it is started again.
+            for index in harmed {
+                self.fleet.members[index].kill().await;
+            }
+            self.revive().await;
+        }
     }
 
     async fn fill(&self, fault: Fault, who: usize, lasts: Duration) {

@@ -24,8 +24,8 @@ pub(crate) struct SiegeArgs {
     seconds: u64,
 
     /// Kinds of faults, comma separated: kill, kill-leader, kill-all, freeze, freeze-leader, minority, majority, ring,
-    /// one-way, slow, lossy, duplicate, reorder, transfer, churn, kill-actor, full-disk (root only), or `all` (all but
-    /// full-disk), or `none`.
+    /// one-way, slow, lossy, duplicate, reorder, transfer, churn, kill-actor, slow-disk, failing-disk, no-room,
+    /// full-disk (root only); or `all` (all but full-disk), or `none`.
     #[arg(long, default_value = "all", value_name = "LIST")]
     faults: String,
 

@@ -42,13 +42,19 @@ pub enum FaultKind {
     Churn,
     /// The actors of the store in one process are killed.
     KillActor,
+    /// Every sync of one member's log takes long.
+    SlowDisk,
+    /// Every sync of one member's log fails; the member is killed and started again afterwards.
+    FailingDisk,
+    /// The disk below one member's log says that it is full.
+    NoRoom,
     /// One member's file system is full for a while. Needs root, and a Linux that can mount tmpfs.
     FullDisk,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Kill,
         Self::KillLeader,
         Self::KillAll,
@@ -65,6 +71,9 @@ impl FaultKind {
         Self::Transfer,
         Self::Churn,
         Self::KillActor,
+        Self::SlowDisk,
+        Self::FailingDisk,
+        Self::NoRoom,
         Self::FullDisk,
     ];
 
@@ -92,6 +101,9 @@ impl FaultKind {
             Self::Transfer => "transfer",
             Self::Churn => "churn",
             Self::KillActor => "kill-actor",
+            Self::SlowDisk => "slow-disk",
+            Self::FailingDisk => "failing-disk",
+            Self::NoRoom => "no-room",
             Self::FullDisk => "full-disk",
         }
     }
@@ -160,6 +172,18 @@ pub enum LinkHarm {
     Swapped,
 }
 
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskHarm {
+    /// A sync takes so many milliseconds longer.
+    Slow(u64),
+    /// A sync fails.
+    Failing,
+    /// There is no room.
+    NoRoom,
+}
+
 /// What exactly happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,7 +209,9 @@ pub enum Fault {
     Churn(usize),
     /// The store's actors of the target are killed at their next input.
     KillActor(Target),
-    /// The target's file system has no room.
+    /// Something is wrong with the disk below the target's log.
+    Disk(Target, DiskHarm),
+    /// This member's file system has no room.
     FullDisk(usize),
 }
 
@@ -220,6 +246,9 @@ impl fmt::Display for Fault {
             Self::Transfer(to) => write!(f, "hand leadership to s{}", to + 1),
             Self::Churn(who) => write!(f, "remove, add and promote s{}", who + 1),
             Self::KillActor(target) => write!(f, "kill the store's actors in {target}"),
+            Self::Disk(target, DiskHarm::Slow(ms)) => write!(f, "slow the syncs of {target} by {ms} ms"),
+            Self::Disk(target, DiskHarm::Failing) => write!(f, "fail the syncs of {target}"),
+            Self::Disk(target, DiskHarm::NoRoom) => write!(f, "leave no room below the log of {target}"),
             Self::FullDisk(who) => write!(f, "fill the disk of s{}", who + 1),
         }
     }

@@ -3,5 +3,5 @@
 mod fault;
 mod plan;
 
-pub use fault::{Cut, Fault, FaultKind, LinkHarm, Target, UnknownFault};
+pub use fault::{Cut, DiskHarm, Fault, FaultKind, LinkHarm, Target, UnknownFault};
 pub use plan::{Schedule, Step};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use trireme_core::Rng;
 
-use super::fault::{Cut, Fault, FaultKind, LinkHarm, Target};
+use super::fault::{Cut, DiskHarm, Fault, FaultKind, LinkHarm, Target};
 
 /// Quiet time before the first fault, so that every workload has begun, in milliseconds.
 const QUIET_FIRST_MS: u64 = 2_000;
@@ -101,6 +101,9 @@ fn fault(rng: &mut Rng, kind: FaultKind, members: usize) -> Fault {
         FaultKind::Transfer => Fault::Transfer(member),
         FaultKind::Churn => Fault::Churn(member),
         FaultKind::KillActor => Fault::KillActor(some),
+        FaultKind::SlowDisk => Fault::Disk(some, DiskHarm::Slow(rng.between(20, 2_000))),
+        FaultKind::FailingDisk => Fault::Disk(one, DiskHarm::Failing),
+        FaultKind::NoRoom => Fault::Disk(some, DiskHarm::NoRoom),
         FaultKind::FullDisk => Fault::FullDisk(member),
     }
 }
@@ -126,7 +129,7 @@ mod tests {
         assert!(plan.steps.len() > 2 * FaultKind::ALL.len(), "{}", plan.steps.len());
         let first = &plan.steps[..FaultKind::ALL.len()];
         let distinct: BTreeSet<u8> = first.iter().map(|step| discriminant(step.fault)).collect();
-        assert_eq!(distinct.len(), 8, "every shape of fault: {first:?}");
+        assert_eq!(distinct.len(), 9, "every shape of fault: {first:?}");
     }
 
     fn discriminant(fault: Fault) -> u8 {
@@ -139,6 +142,7 @@ mod tests {
             Fault::Churn(_) => 5,
             Fault::KillActor(_) => 6,
             Fault::FullDisk(_) => 7,
+            Fault::Disk(..) => 8,
         }
     }
 

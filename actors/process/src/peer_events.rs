@@ -57,5 +57,5 @@ where
 }
 
 fn machine_name(peer: &PeerIdentity) -> Option<IdentityName> {
-    peer.is_machine().then(|| IdentityName::new(peer.kind.into(), &peer.name).ok()).flatten()
+    peer.is_machine().then(|| IdentityName::new(peer.kind, &peer.name).ok()).flatten()
 }

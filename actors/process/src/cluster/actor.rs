@@ -112,7 +112,7 @@ impl ClusterActor {
             ClusterEffect::Trust(ledger) => self.parts.trust.replace(*ledger),
             ClusterEffect::Dial(servers) => self.dial(servers),
             ClusterEffect::Close(name) => {
-                self.parts.bus.remove_peer(name.kind().into(), name.name());
+                self.parts.bus.remove_peer(name.kind(), name.name());
                 self.parts.bus.recheck_trust();
             }
             ClusterEffect::Answer { ticket, answer } => self.answer(ticket, answer),
@@ -181,11 +181,11 @@ impl ClusterActor {
     fn dial(&self, servers: Vec<(IdentityName, SocketAddr)>) {
         let mut dialled = self.parts.dialled.lock();
         for gone in dialled.iter().filter(|name| servers.iter().all(|(server, _)| server != *name)) {
-            self.parts.bus.remove_peer(gone.kind().into(), gone.name());
+            self.parts.bus.remove_peer(gone.kind(), gone.name());
         }
         *dialled = servers.iter().map(|(name, _)| name.clone()).collect();
         for (name, address) in servers {
-            self.parts.bus.set_peer(name.kind().into(), name.name(), vec![address]);
+            self.parts.bus.set_peer(name.kind(), name.name(), vec![address]);
         }
     }
 

@@ -20,7 +20,7 @@ impl Endpoints {
         if is_cut(self, peer) {
             return Err(DialError::Partitioned { to });
         }
-        let name = IdentityName::new(peer.kind.into(), &peer.name)?;
+        let name = IdentityName::new(peer.kind, &peer.name)?;
         self.dial_expecting(to, ExpectedPeer::Exactly(name)).await
     }
 

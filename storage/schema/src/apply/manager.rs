@@ -173,9 +173,10 @@ pub fn update_managers(live: &Value, new: &mut Value, of: TypeRef<'_>, writer: &
 }
 
 fn track(managed: &mut Managed, changes: &Comparison, writer: &Writer<'_>) {
-    let touched = changes.modified.union(&changes.added);
-    take_from_others(managed, None, &touched, &changes.removed);
-    let gained = touched.recursive_difference(writer.reset).difference(&stripped());
+    let touched = changes.modified.union(&changes.added).recursive_difference(writer.reset);
+    let removed = changes.removed.recursive_difference(writer.reset);
+    take_from_others(managed, None, &touched, &removed);
+    let gained = touched.difference(&stripped());
     if !gained.is_empty() {
         let id = writer.id(Operation::Update);
         let set = match managed.0.get(&id) {

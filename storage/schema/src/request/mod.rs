@@ -7,6 +7,7 @@
 
 mod create;
 mod decode;
+mod options;
 mod patch;
 mod service;
 mod strategy;
@@ -15,6 +16,7 @@ mod update;
 
 pub use create::{begin_create, finish_create, place};
 pub use decode::{Decoded, FieldValidation, decode, decode_value};
+pub use options::{WriteOptions, check_options};
 pub use patch::{PatchType, apply_object, patch_object};
 pub use service::keep_allocated;
 pub use strategy::{Generation, Strategy, strategy};

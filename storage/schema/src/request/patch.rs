@@ -94,6 +94,18 @@ pub fn apply_object(
     force: bool,
     validation: FieldValidation,
 ) -> Result<Decoded, Failure> {
+    let what = match config {
+        Value::Object(_) | Value::Null => None,
+        Value::Array(_) => Some("array"),
+        Value::String(_) => Some("string"),
+        Value::Number(_) => Some("number"),
+        Value::Bool(_) => Some("bool"),
+    };
+    if let Some(what) = what {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+        )));
+    }
     let expected = target.api_version();
     let (api_version, kind) = (config.text("apiVersion"), config.text("kind"));
     if api_version != expected || kind != target.kind {

@@ -129,6 +129,7 @@ pub(super) fn reset_fields(group: &str, kind: &str, has_status: bool, subresourc
                     set.insert_fields(&["metadata", "ownerReferences"]);
                 }
                 ("apps", "Deployment") => set.insert_fields(&["metadata", "labels"]),
+                ("storage.k8s.io", "VolumeAttachment") => set.insert_fields(&["metadata"]),
                 _ => {}
             }
         }

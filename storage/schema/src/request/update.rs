@@ -203,6 +203,14 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
                 return;
             }
             keep_field(new, "spec");
+            if (target.group, target.kind) == ("storage.k8s.io", "VolumeAttachment") {
+                let managed = new.at("metadata").at("managedFields").clone();
+                keep_field(new, "metadata");
+                if let Some(metadata) = new.object("metadata") {
+                    metadata.put("managedFields", managed);
+                }
+                return;
+            }
             if let Some(metadata) = new.object("metadata") {
                 match (target.group, target.kind) {
                     ("", "Pod") => {

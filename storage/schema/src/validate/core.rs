@@ -203,18 +203,28 @@ const SCOPES: [&str; 6] = [
     "CrossNamespacePodAffinity",
 ];
 
-pub(super) fn quota(object: &Value, errors: &mut ErrorList) {
-    let spec = object.at("spec");
-    for (list, root) in [("hard", "spec"), ("hard", "status"), ("used", "status")] {
-        let root_path = Path::new(root);
-        let at = root_path.child(list);
-        for (name, value) in object.at(root).map(list).into_iter().flatten() {
-            resource_name(name, &at.key(name), Some("quota"), errors);
-            if quantity(value).is_some_and(|q| q.is_negative()) {
-                errors.invalid(&at.key(name), value, NOT_NEGATIVE);
-            }
+/// The amounts of a quota's status.
+pub(super) fn quota_status(object: &Value, errors: &mut ErrorList) {
+    for list in ["hard", "used"] {
+        amounts(object, "status", list, errors);
+    }
+}
+
+fn amounts(object: &Value, root: &str, list: &str, errors: &mut ErrorList) {
+    let root_path = Path::new(root);
+    let at = root_path.child(list);
+    for (name, value) in object.at(root).map(list).into_iter().flatten() {
+        resource_name(name, &at.key(name), Some("quota"), errors);
+        if quantity(value).is_some_and(|q| q.is_negative()) {
+            errors.invalid(&at.key(name), value, NOT_NEGATIVE);
         }
     }
+}
+
+pub(super) fn quota(object: &Value, errors: &mut ErrorList) {
+    let spec = object.at("spec");
+    amounts(object, "spec", "hard", errors);
+    quota_status(object, errors);
     let path = SPEC.child("scopes");
     let scopes = strings(spec.list("scopes"));
     if scopes.is_empty() {

@@ -13,6 +13,7 @@ mod pod_update;
 mod rest;
 mod scheduling;
 mod service;
+mod status;
 mod storage;
 mod util;
 mod volume;
@@ -87,7 +88,7 @@ pub fn validate_update(group: &str, version: &str, kind: &str, old: &Value, new:
 pub fn validate_status_update(group: &str, kind: &str, old: &Value, new: &Value) -> ErrorList {
     let mut errors = meta::generic_update(old, new);
     meta::kube_update(old, new, &mut errors);
-    let _ = (group, kind);
+    status::status(group, kind, old, new, &mut errors);
     errors
 }
 

@@ -5,13 +5,15 @@
 //! and file rolls behind it). Nothing acknowledged may be missing, nothing may fail to open. The control run skips
 //! the syncs and must lose data, or the gate proves nothing.
 //!
-//! Needs root, loop devices and mkfs.ext4; says so and ends well when they are missing, unless
-//! `TRIREME_POWER_CUT_REQUIRED=1`. `TRIREME_POWER_CUTS` sets the cuts for each log (40 by default).
+//! Needs root, loop devices, mount, unshare and mkfs.ext4; says which is missing and ends well, unless
+//! `TRIREME_POWER_CUT_REQUIRED=1`. Nothing stays behind, even after kill -9: the mounts are in a namespace of this
+//! process, the loop devices go with their mounts, and the writers die with it. `TRIREME_POWER_CUTS` sets the cuts for each log (40 by default).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A test binary without harness.
 
 mod support;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -21,17 +23,20 @@ use support::{Dice, Kind, Said, Writer, count_from_env, run_if_writer};
 use trireme_raft::disk::RealDisk;
 
 const IMAGE_BYTES: u64 = 320 << 20;
+/// Says that this process has a mount namespace of its own.
+const INSIDE: &str = "--inside";
 
 fn main() {
     if run_if_writer() {
         return;
     }
-    let home = working_directory();
-    if let Err(why) = probe(home.path()) {
+    let ready = if std::env::args().any(|arg| arg == INSIDE) { probe() } else { enter_namespace() };
+    if let Err(why) = ready {
         assert!(std::env::var("TRIREME_POWER_CUT_REQUIRED").is_err(), "power-cut gate cannot run: {why}");
         println!("power-cut gate SKIPPED: {why}");
         return;
     }
+    let home = working_directory();
     let cuts = count_from_env("TRIREME_POWER_CUTS", 40);
     for kind in Kind::ALL {
         let mut gate =
@@ -123,8 +128,6 @@ impl Gate {
 /// An ext4 image on a loop device, mounted; all undone on drop.
 struct Mount {
     image: PathBuf,
-    device: String,
-    mounted: bool,
 }
 
 impl Mount {
@@ -137,12 +140,11 @@ impl Mount {
     }
 
     fn attach(image: PathBuf) -> Result<Self, String> {
-        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(&image))?;
-        let mut mount = Self { image, device: device.trim().to_owned(), mounted: false };
-        std::fs::create_dir_all(mount.dir()).map_err(|e| e.to_string())?;
-        run(Command::new("mount").args(["-t", "ext4", &mount.device]).arg(mount.dir()))?;
-        mount.mounted = true;
-        Ok(mount)
+        let mount = image.with_extension("mnt");
+        std::fs::create_dir_all(&mount).map_err(|e| e.to_string())?;
+        // `-o loop` takes a free device that the kernel frees with the mount.
+        run(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).arg(&image).arg(&mount))?;
+        Ok(Self { image })
     }
 
     fn dir(&self) -> PathBuf {
@@ -159,21 +161,14 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let mut undone = Ok(String::new());
-        if self.mounted {
-            // A dying writer may hold the mount for a moment.
-            for _ in 0..50 {
-                undone = run(Command::new("umount").arg(self.dir()));
-                if undone.is_ok() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(100));
+        // A dying writer may hold the mount for a moment.
+        for _ in 0..50 {
+            if run(Command::new("umount").arg(self.dir())).is_ok() {
+                return;
             }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        let detached = run(Command::new("losetup").args(["-d", &self.device]));
-        if let Err(e) = undone.and(detached) {
-            println!("left behind: {} on {}: {e}", self.image.display(), self.device);
-        }
+        println!("still mounted until this process ends: {}", self.image.display());
     }
 }
 
@@ -184,12 +179,22 @@ fn working_directory() -> tempfile::TempDir {
     if roomy { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
-fn probe(home: &Path) -> Result<(), String> {
+/// Starts this program again, in this process, with a mount namespace of its own. Returns only if that fails.
+fn enter_namespace() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("it needs root".to_owned());
     }
+    run(Command::new("unshare").args(["--mount", "true"]))
+        .map_err(|e| format!("it needs a mount namespace: {e}"))?;
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let failed = Command::new("unshare").args(["--mount", "--"]).arg(program).arg(INSIDE).exec();
+    Err(format!("it needs a mount namespace: {failed}"))
+}
+
+fn probe() -> Result<(), String> {
     run(Command::new("mkfs.ext4").arg("-V")).map_err(|e| format!("it needs mkfs.ext4: {e}"))?;
-    let image = home.join("probe.img");
+    let home = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let image = home.path().join("probe.img");
     let file = std::fs::File::create(&image).map_err(|e| e.to_string())?;
     file.set_len(16 << 20).map_err(|e| e.to_string())?;
     run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;

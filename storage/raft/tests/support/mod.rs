@@ -2,16 +2,17 @@
 //! of what is found after it died.
 //!
 //! The writer appends batches with values of 100 B to 1.5 MB, votes, truncates and purges, and prints one line
-//! behind each durable step (and before each truncation, whose outcome is open until it returned).
+//! behind each durable step (and before each truncation, whose outcome is open until it returned). The lines go to a
+//! file, not into a pipe: once the writer is dead or frozen, all it said is there to be read.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)] // Test support; each binary uses a part of it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::process::{Child, Command};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use trireme_raft::disk::{Disk, FaultDisk, RealDisk};
@@ -97,6 +98,8 @@ pub(crate) fn run_if_writer() -> bool {
     if args.get(1).map(String::as_str) != Some("--writer") {
         return false;
     }
+    // A test that is killed cannot end its writer, which would hold a mount for ever.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).unwrap();
     let [kind, dir, seed, create, skip_sync] = &args[2..] else { panic!("five arguments: {args:?}") };
     let disk = FaultDisk::new(RealDisk);
     disk.faults().skip_sync(skip_sync == "true");
@@ -224,9 +227,12 @@ impl Said {
 
 /// A writer process.
 pub(crate) struct Writer {
-    pub(crate) child: Child,
-    said: Arc<Mutex<Said>>,
-    ears: Option<JoinHandle<()>>,
+    child: Child,
+    /// What was heard so far.
+    said: Said,
+    /// Its standard output, and how many bytes of it were heard.
+    lines: std::fs::File,
+    heard: u64,
 }
 
 impl Writer {
@@ -239,32 +245,32 @@ impl Writer {
         skip_sync: bool,
         said: Said,
     ) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let lines = tempfile::tempfile().unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
             .args(["--writer", kind.name()])
             .arg(dir)
             .args([seed.to_string(), create.to_string(), skip_sync.to_string()])
-            .stdout(Stdio::piped())
+            .stdout(lines.try_clone().unwrap())
             .spawn()
             .unwrap();
-        let said = Arc::new(Mutex::new(said));
-        let (out, heard) = (child.stdout.take().unwrap(), said.clone());
-        let ears = std::thread::spawn(move || {
-            for line in BufReader::new(out).lines() {
-                let Ok(line) = line else { break };
-                heard.lock().unwrap().hear(&line);
-            }
-        });
-        Self { child, said, ears: Some(ears) }
+        Self { child, said, lines, heard: 0 }
     }
 
-    pub(crate) fn said(&self) -> Said {
-        self.said.lock().unwrap().clone()
+    /// Hears the lines that are complete by now.
+    fn listen(&mut self) {
+        let end = self.lines.metadata().unwrap().len();
+        let mut fresh = vec![0; usize::try_from(end - self.heard).unwrap()];
+        self.lines.read_exact_at(&mut fresh, self.heard).unwrap();
+        let complete = fresh.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+        std::str::from_utf8(&fresh[..complete]).unwrap().lines().for_each(|line| self.said.hear(line));
+        self.heard += complete as u64;
     }
 
     /// Waits until the writer works, at most 30 seconds.
     pub(crate) fn wait_ready(&mut self) {
         for _ in 0..6000 {
-            if self.said().ready {
+            self.listen();
+            if self.said.ready {
                 return;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -280,20 +286,19 @@ impl Writer {
         assert!(self.child.try_wait().unwrap().is_none(), "the writer died by itself: see its output");
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.ears.take().unwrap().join().unwrap();
-        self.said()
+        self.listen();
+        self.said.clone()
     }
 
     /// Stops the writer in its tracks and returns what it said until then.
-    pub(crate) fn freeze(&self) -> Said {
+    pub(crate) fn freeze(&mut self) -> Said {
         self.signal(rustix::process::Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
         for _ in 0..2000 {
             let state = std::fs::read_to_string(&stat).unwrap();
             if state.rsplit(')').next().unwrap().trim_start().starts_with('T') {
-                // The pipe holds what was said before the stop; the ears empty it.
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                return self.said();
+                self.listen();
+                return self.said.clone();
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }

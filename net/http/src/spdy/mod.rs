@@ -16,15 +16,16 @@ mod dictionary;
 mod error;
 mod frame;
 mod header_block;
+mod message;
 mod session;
+mod stream;
 
 pub use connection::{
-    STATUS_CANCEL, STATUS_INVALID_STREAM, STATUS_REFUSED_STREAM, STREAMS_LIMIT, SpdyConnection, SpdyEffect,
-    SpdyInput, SpdyRole,
+    STATUS_CANCEL, STATUS_INVALID_STREAM, STATUS_REFUSED_STREAM, STREAMS_LIMIT, SpdyConnection, SpdyRole,
 };
 pub use error::SpdyError;
 pub use frame::{CONTROL_FRAME_LIMIT_BYTES, DATA_FRAME_LIMIT_BYTES};
 pub use header_block::{HEADER_BLOCK_LIMIT_BYTES, HEADERS_LIMIT, Headers};
-pub use session::{
-    SpdyReader, SpdySession, SpdySessionError, SpdyStream, SpdyWriter, StreamReset, spdy_session,
-};
+pub use message::{SpdyEffect, SpdyInput};
+pub use session::{SpdySession, SpdySessionError, spdy_session};
+pub use stream::{SpdyReader, SpdyStream, SpdyWriter, StreamReset};

@@ -8,20 +8,19 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use trireme_core::{Core, Tick};
 
-use super::connection::{STATUS_CANCEL, SpdyConnection, SpdyEffect, SpdyInput, SpdyRole};
+use super::connection::{STATUS_CANCEL, SpdyConnection, SpdyRole};
 use super::error::SpdyError;
 use super::header_block::Headers;
+use super::message::{SpdyEffect, SpdyInput};
+use super::stream::{Abandoned, Command, SpdyReader, SpdyStream, SpdyWriter, StreamReset};
 
 /// Bytes that a stream may have waiting for the transport.
 const SEND_CREDIT_BYTES: usize = 128 * 1024;
-/// Largest piece of one send.
-const SEND_PIECE_BYTES: usize = 32 * 1024;
 /// Bytes read from the transport at once.
 const READ_BYTES: usize = 16 * 1024;
 /// Received pieces that wait for a stream's reader; each has at most `READ_BYTES`.
@@ -44,11 +43,6 @@ pub enum SpdySessionError {
     Transport(#[from] io::Error),
 }
 
-/// The peer, or the end of the connection, ended a stream before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the stream was reset")]
-pub struct StreamReset;
-
 /// A connection's streams. Dropping it refuses new ones; the session ends when all streams are gone as well.
 #[derive(Debug)]
 pub struct SpdySession {
@@ -68,93 +62,6 @@ impl SpdySession {
         self.commands.send(Command::Open { headers, answer }).await.map_err(|_| StreamReset)?;
         opened.await.map_err(|_| StreamReset)
     }
-}
-
-/// One stream.
-#[derive(Debug)]
-pub struct SpdyStream {
-    /// The headers it was opened with.
-    pub headers: Headers,
-    /// What the peer sends.
-    pub reader: SpdyReader,
-    /// What this side sends.
-    pub writer: SpdyWriter,
-}
-
-impl SpdyStream {
-    /// Value of a header; names are lower-case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The receiving half. Dropping it discards what still comes.
-#[derive(Debug)]
-pub struct SpdyReader {
-    pieces: mpsc::Receiver<Result<Bytes, StreamReset>>,
-    // The connection lives as long as any handle on it.
-    _alive: mpsc::Sender<Command>,
-}
-
-impl SpdyReader {
-    /// The next piece; `None` at the end.
-    pub async fn recv(&mut self) -> Result<Option<Bytes>, StreamReset> {
-        self.pieces.recv().await.transpose()
-    }
-}
-
-/// The sending half. Dropping it unfinished resets the stream.
-#[derive(Debug)]
-pub struct SpdyWriter {
-    stream: u32,
-    commands: mpsc::Sender<Command>,
-    credit: Arc<Semaphore>,
-    abandoned: Arc<Abandoned>,
-    finished: bool,
-}
-
-impl SpdyWriter {
-    /// Sends bytes; waits while the stream has too much under way.
-    pub async fn send(&mut self, mut data: Bytes) -> Result<(), StreamReset> {
-        while !data.is_empty() {
-            let piece = data.split_to(data.len().min(SEND_PIECE_BYTES));
-            let permits = u32::try_from(piece.len()).expect("a piece is short");
-            let credit = self.credit.acquire_many(permits).await.map_err(|_| StreamReset)?;
-            credit.forget();
-            let command = Command::Send { stream: self.stream, data: piece };
-            self.commands.send(command).await.map_err(|_| StreamReset)?;
-        }
-        Ok(())
-    }
-
-    /// Nothing more will be sent.
-    pub async fn finish(mut self) -> Result<(), StreamReset> {
-        self.finished = true;
-        self.commands.send(Command::Finish { stream: self.stream }).await.map_err(|_| StreamReset)
-    }
-}
-
-impl Drop for SpdyWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.abandoned.streams.lock().push(self.stream);
-            self.abandoned.changed.notify_one();
-        }
-    }
-}
-
-/// Streams whose writer was dropped; at most one entry for each stream.
-#[derive(Debug, Default)]
-struct Abandoned {
-    streams: Mutex<Vec<u32>>,
-    changed: Notify,
-}
-
-#[derive(Debug)]
-enum Command {
-    Open { headers: Headers, answer: oneshot::Sender<SpdyStream> },
-    Send { stream: u32, data: Bytes },
-    Finish { stream: u32 },
 }
 
 /// Speaks SPDY on `io`. The future is the connection: it must be driven, ends when the transport or the protocol does,

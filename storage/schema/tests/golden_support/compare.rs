@@ -97,6 +97,9 @@ fn drop_newer(got: &mut Value, wanted: &Value) {
         got["spec"].as_object_mut().map(|m| m.remove("podReplacementPolicy"));
     }
     drop_key(got, "f:podReplacementPolicy");
+    if !wanted.to_string().contains("ipMode") {
+        drop_key(got, "ipMode");
+    }
     if wanted.get("generation").is_none() && got.get("managedFields").is_some() {
         let pod = got["managedFields"].to_string().contains("f:containers");
         if pod {

@@ -96,8 +96,14 @@ impl World {
             "POST" | "PUT" | "PATCH" => self.write(method, &step, &route, &query)?,
             other => return Err(format!("method {other}")),
         };
+        let mut answer = answer;
         if let Some(before) = before {
             self.objects = before;
+            if answer.status == 201
+                && let Some(metadata) = answer.body["metadata"].as_object_mut()
+            {
+                metadata.remove("resourceVersion");
+            }
         }
         if let Some(save) = step["save"].as_object() {
             for (name, path) in save {
@@ -156,11 +162,19 @@ impl World {
         })
     }
 
+    /// An object with finalizers stays and is marked.
     fn delete(&mut self, route: &Route) {
         let key = Self::key(route, &route.name);
-        let held = self.objects.get(&key).is_some_and(|o| o["metadata"].get("finalizers").is_some());
-        if !held {
-            self.objects.remove(&key);
+        let held = self.objects.get(&key).filter(|o| o["metadata"].get("finalizers").is_some()).cloned();
+        match held {
+            None => {
+                self.objects.remove(&key);
+            }
+            Some(mut object) => {
+                object["metadata"]["deletionTimestamp"] = TIME.into();
+                object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+                self.store(key, object, None);
+            }
         }
     }
 

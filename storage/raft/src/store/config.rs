@@ -6,11 +6,25 @@ use super::error::StoreError;
 use crate::identity::ClusterId;
 
 /// Settings of one member. All members of a cluster should have the same.
+///
+/// The times decide how long writers wait when a leader dies, and how much silence is borne before a living one is
+/// replaced:
+/// - A follower calls for an election when it heard nothing for `election_ms.1` (the lease it grants) plus a random
+///   time within `election_ms`: 320 to 440 ms by default. With the votes and the first entry of the new leader
+///   (three round trips, two syncs) writers wait below 500 ms, which is the target. etcd bears 1000 ms of silence
+///   (heartbeat 100 ms) and its writers wait for as long.
+/// - Being slow is not being silent: a leader is replaced only if a majority has heard nothing for `election_ms.1`,
+///   since the others refuse the pre-vote. One stalled follower deposes nobody.
+/// - By default the shortest silence spans three heartbeats and a half: two in a row may get lost.
+/// - The range of the random part is several times the time of a vote, so that two candidates seldom collide.
+/// - A heartbeat is given up after `heartbeat_ms`, a vote after `election_ms.0` (openraft derives both). A late
+///   heartbeat still counts at the follower; it only does not renew the leader's lease or confirm a read.
+/// - An append is not bound to these: its follower syncs first, so it has a limit of its own, longer than a slow sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// Milliseconds between two heartbeats.
+    /// Milliseconds between two heartbeats. openraft looks at its clock five times in one: it may come a fifth late.
     pub heartbeat_ms: u64,
-    /// Bounds of the randomized election timeout, in milliseconds.
+    /// Bounds of the randomized part of the election timeout, in milliseconds. The upper one is also the lease.
     pub election_ms: (u64, u64),
     /// Entries after which a snapshot is taken and the log before it can be purged.
     pub snapshot_entries: u64,
@@ -25,8 +39,8 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 50,
-            election_ms: (150, 300),
+            heartbeat_ms: 75,
+            election_ms: (100, 220),
             snapshot_entries: 50_000,
             kept_entries: 10_000,
             snapshot_part_ms: 10_000,
@@ -54,5 +68,29 @@ impl StoreConfig {
             ..Config::default()
         };
         raft.validate().map_err(|e| StoreError::Stopped { why: format!("the timing does not fit: {e}") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_keep_what_the_documentation_promises() {
+        let config = StoreConfig::default();
+        let (lower, upper) = config.election_ms;
+        let late_heartbeat =
+            config.heartbeat_ms + config.for_raft(ClusterId(1)).unwrap().heartbeat_interval / 5;
+        assert_eq!((upper + lower, upper + upper), (320, 440));
+        assert!(upper + lower > 3 * late_heartbeat, "two heartbeats in a row may get lost");
+        assert!(upper + upper < 500, "writers wait below 500 ms");
+        assert!(lower > config.heartbeat_ms, "a vote needs a sync: it has more time than a heartbeat");
+    }
+
+    #[test]
+    fn times_that_contradict_each_other_are_refused() {
+        let config = StoreConfig { heartbeat_ms: 200, election_ms: (150, 300), ..StoreConfig::default() };
+        let refused = config.for_raft(ClusterId(1)).unwrap_err();
+        assert!(refused.to_string().contains("the timing does not fit"), "{refused}");
     }
 }

@@ -29,6 +29,10 @@ use crate::identity::{ClusterId, DatabaseId, MemberId};
 
 /// Append requests that may be under way to one member.
 const PIPELINE_REQUESTS: usize = 8;
+/// Longest wait for the answer of one append. Above what a slow disk takes to sync (a leader hands over at 300 ms):
+/// with less, a busy follower would be sent the same entries again and again. openraft's own hint is a part of the
+/// heartbeat interval.
+const APPEND_ANSWER_LIMIT: Duration = Duration::from_millis(1000);
 /// Part of a snapshot in one message, in bytes.
 const PART_BYTES: usize = 1024 * 1024;
 
@@ -165,7 +169,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         Box::pin(async move {
             let duplex = self.open_stream().await?;
             let (member, me) = (self.member, self.network.me.0);
-            Ok(pipeline(duplex, input, option.soft_ttl(), me, member))
+            let limit = if self.lane == Lane::Append { APPEND_ANSWER_LIMIT } else { option.hard_ttl() };
+            Ok(pipeline(duplex, input, limit, me, member))
         })
     }
 
@@ -174,7 +179,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
-        match self.call(Lane::Heartbeat, Ask::Vote(rpc), option.soft_ttl()).await? {
+        match self.call(Lane::Heartbeat, Ask::Vote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.odd()),
         }
@@ -185,7 +190,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
-        match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.soft_ttl()).await? {
+        match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.odd()),
         }
@@ -209,7 +214,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Failure> {
-        match self.call(Lane::Heartbeat, Ask::Transfer(req), option.soft_ttl()).await? {
+        match self.call(Lane::Heartbeat, Ask::Transfer(req), option.hard_ttl()).await? {
             Answer::Transfer(response) => Ok(response),
             _ => Err(self.odd()),
         }

@@ -134,7 +134,7 @@ async fn one_round(camp: &Camp, harm: Harm, times: &Acknowledged) -> Result<u64,
     tokio::time::sleep(HARM_LASTS).await;
     let until = camp.recorder.clock.now();
     match harm {
-        Harm::Kill => drop(member.start_again().await.map_err(|error| error.to_string())?),
+        Harm::Kill => drop(member.start(None).await.map_err(|error| error.to_string())?),
         Harm::Freeze => drop(member.thaw().await),
     }
     let gap = longest_gap(&times.0.lock(), at, until);

@@ -160,7 +160,7 @@ impl Nemesis {
 
     async fn revive(&self) {
         for member in &self.fleet.members {
-            if let Err(error) = member.start_again().await {
+            if let Err(error) = member.start(None).await {
                 self.recorder.note(format!("{error}"));
             }
         }

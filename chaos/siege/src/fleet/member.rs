@@ -64,9 +64,14 @@ impl Member {
         self.server.lock().clone().expect("a member is used after its first start")
     }
 
-    /// Starts it and waits until it says that it is ready; the first time with a way into the cluster.
-    pub(crate) async fn start(&self, join: Option<(SocketAddr, String)>) -> Result<(), FleetError> {
+    /// Starts it unless it lives, and waits until it says that it is ready; the first time with a way into the
+    /// cluster. Whether it had to be started.
+    pub(crate) async fn start(&self, join: Option<(SocketAddr, String)>) -> Result<bool, FleetError> {
         let mut process = self.process.lock().await;
+        // Looked at and replaced under one lock: two faults may end at once and both want it back.
+        if self.lives(&mut process) {
+            return Ok(false);
+        }
         let (child, ready) = self.spawn(join)?;
         *process = Some(child);
         drop(process);
@@ -83,22 +88,16 @@ impl Member {
             let server = Server { name: self.name.clone(), address, credentials: admin.credentials };
             *self.server.lock() = Some(server);
         }
-        Ok(())
-    }
-
-    /// Starts it on its folder if it is dead; whether it had to be.
-    pub(crate) async fn start_again(&self) -> Result<bool, FleetError> {
-        if self.is_running().await {
-            return Ok(false);
-        }
-        self.start(None).await?;
         Ok(true)
     }
 
     /// Whether its process lives. One that ended by itself is noted.
     pub(crate) async fn is_running(&self) -> bool {
-        let mut process = self.process.lock().await;
-        let Some(child) = process.as_mut() else { return false };
+        self.lives(&mut *self.process.lock().await)
+    }
+
+    fn lives(&self, process: &mut Option<Child>) -> bool {
+        let Some(child) = process else { return false };
         match child.try_wait() {
             Ok(None) => true,
             Ok(Some(status)) => {
@@ -112,10 +111,11 @@ impl Member {
 
     /// SIGKILL, and waits until it is gone. Whether it was alive.
     pub(crate) async fn kill(&self) -> bool {
-        if !self.is_running().await {
+        let mut process = self.process.lock().await;
+        if !self.lives(&mut process) {
             return false;
         }
-        let Some(mut child) = self.process.lock().await.take() else { return false };
+        let Some(mut child) = process.take() else { return false };
         // Fails only for a process that is gone already; either way it is reaped.
         let _gone = child.kill().await;
         true

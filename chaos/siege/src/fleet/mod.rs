@@ -81,13 +81,13 @@ impl Fleet {
         for index in 0..count {
             let member = Member::new(index, program, folder, small_disks)?;
             match members.first() {
-                None => member.start(None).await?,
+                None => drop(member.start(None).await?),
                 Some(first) => {
                     let admin = Admin::load(&first.folder.join("admin"))?;
                     let client = Client::connect(&admin, START_LIMIT).await?;
                     let create = CreateToken { role: JoinRole::Server, lifetime: TOKEN_LIFE };
                     let token = client.call("cluster", create).await?;
-                    member.start(Some((admin.servers[0], token))).await?;
+                    let _fresh = member.start(Some((admin.servers[0], token))).await?;
                 }
             }
             members.push(member);
@@ -103,7 +103,7 @@ impl Fleet {
         let mut started = 0;
         for member in &self.members {
             member.thaw().await;
-            started += usize::from(member.start_again().await?);
+            started += usize::from(member.start(None).await?);
         }
         Ok(started)
     }

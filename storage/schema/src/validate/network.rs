@@ -282,8 +282,8 @@ fn ip_block(block: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn strictly_inside(inner: (std::net::IpAddr, u8), outer: (std::net::IpAddr, u8)) -> bool {
-    use std::net::IpAddr::{V4, V6};
+fn strictly_inside(inner: (core::net::IpAddr, u8), outer: (core::net::IpAddr, u8)) -> bool {
+    use core::net::IpAddr::{V4, V6};
     let (a, b, width) = match (inner.0, outer.0) {
         (V4(a), V4(b)) => (u128::from(u32::from(a)), u128::from(u32::from(b)), 32),
         (V6(a), V6(b)) => (u128::from(a), u128::from(b), 128),
@@ -392,8 +392,8 @@ fn special_address(text: &str, path: &Path<'_>, errors: &mut ErrorList) {
         errors.invalid_str(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
     }
     let (link_local, link_multicast) = match ip {
-        std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        std::net::IpAddr::V6(v6) => {
+        core::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        core::net::IpAddr::V6(v6) => {
             (v6.segments()[0] & 0xffc0 == 0xfe80, v6.segments()[0] & 0xff0f == 0xff02)
         }
     };

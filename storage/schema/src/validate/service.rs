@@ -210,7 +210,7 @@ fn external_ips(spec: &Value, errors: &mut ErrorList) {
             Some(ip) if ip.is_loopback() => {
                 errors.invalid_str(&at, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
             }
-            Some(std::net::IpAddr::V4(ip)) if ip.is_link_local() => {
+            Some(core::net::IpAddr::V4(ip)) if ip.is_link_local() => {
                 errors.invalid_str(
                     &at,
                     text,

@@ -151,12 +151,12 @@ pub(super) fn local_descending(path: &str, at: &Path<'_>, errors: &mut ErrorList
 }
 
 /// An IP address of either family; IPv4 parts have no leading zeros.
-pub(super) fn parse_ip(text: &str) -> Option<std::net::IpAddr> {
+pub(super) fn parse_ip(text: &str) -> Option<core::net::IpAddr> {
     text.parse().ok()
 }
 
 /// A CIDR block.
-pub(super) fn parse_cidr(text: &str) -> Option<(std::net::IpAddr, u8)> {
+pub(super) fn parse_cidr(text: &str) -> Option<(core::net::IpAddr, u8)> {
     let (ip, bits) = text.split_once('/')?;
     let ip = parse_ip(ip)?;
     if bits.len() > 3 || bits.is_empty() || !bits.bytes().all(|c| c.is_ascii_digit()) {

@@ -338,7 +338,7 @@ async fn a_loaded_cluster_keeps_its_leader() {
     const LOADED: Duration = Duration::from_secs(6);
     let cluster = Cluster::start(3, LogKind::Segmented, StoreConfig::default()).await;
     cluster.leader().await;
-    // Each append takes 150 ms and more: what openraft hints for an append is half of that.
+    // Each append takes 150 ms and more, twice the heartbeat interval.
     for faults in cluster.faults.values() {
         faults.slow_sync(Duration::from_millis(120));
     }
@@ -358,7 +358,7 @@ async fn a_loaded_cluster_keeps_its_leader() {
         }
     });
     let written: u64 = futures_util::future::join_all(writers).await.into_iter().sum();
-    assert!(written >= 2 * WRITERS, "only {written} writes: appends are given up and sent again");
+    assert!(written >= 2 * WRITERS, "only {written} writes came through");
     let after = *cluster.store(cluster.leader().await).leadership().borrow();
     assert_eq!((after.term, after.leader), (before.term, before.leader), "a living leader was replaced");
     cluster.faults.values().for_each(|faults| faults.slow_sync(Duration::ZERO));

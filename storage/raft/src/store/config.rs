@@ -10,9 +10,9 @@ use crate::identity::ClusterId;
 /// The times decide how long writers wait when a leader dies, and how much silence is borne before a living one is
 /// replaced:
 /// - A follower calls for an election when it heard nothing for `election_ms.1` (the lease it grants) plus a random
-///   time within `election_ms`: 320 to 440 ms by default. With the votes and the first entry of the new leader
-///   (three round trips, two syncs) writers wait below 500 ms, which is the target. etcd bears 1000 ms of silence
-///   (heartbeat 100 ms) and its writers wait for as long.
+///   time within `election_ms`: 320 to 440 ms by default. That leaves
+///   60 ms of the target of 500 ms to the votes and the first entry of the new leader (three round trips, two syncs).
+///   etcd's default is 1000 ms (heartbeat 100 ms): it bears more silence, and its writers wait longer.
 /// - Being slow is not being silent: a leader is replaced only if a majority has heard nothing for `election_ms.1`,
 ///   since the others refuse the pre-vote. One stalled follower deposes nobody.
 /// - By default the shortest silence spans three heartbeats and a half: two in a row may get lost.
@@ -83,7 +83,7 @@ mod tests {
             config.heartbeat_ms + config.for_raft(ClusterId(1)).unwrap().heartbeat_interval / 5;
         assert_eq!((upper + lower, upper + upper), (320, 440));
         assert!(upper + lower > 3 * late_heartbeat, "two heartbeats in a row may get lost");
-        assert!(upper + upper < 500, "writers wait below 500 ms");
+        assert!(upper + upper < 500, "nothing of the 500 ms is left to the votes");
         assert!(lower > config.heartbeat_ms, "a vote needs a sync: it has more time than a heartbeat");
     }
 

@@ -1,56 +1,22 @@
 //! [`StoreClient`]: an administrator's way to the store of one server, for the command line and for tests.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use trireme_bus::{
-    Bus, BusClock, BusConfig, BusError, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable,
-    Service, SubEnd, Subscription,
-};
-use trireme_core::Tick;
-use trireme_faults::Faults;
+use trireme_bus::{SubEnd, Subscription};
 use trireme_kernel::{ActorPath, Call, CallError, CallOptions, Class, codec};
-use trireme_pki::{ExpectedPeer, LiveTrust, TlsProfile, install_crypto_provider};
-use trireme_process::{Admin, random_u64};
+use trireme_process::{Admin, Client, ConnectError, machine_path};
 
-use crate::host::store_path;
 use crate::watch_wire::{WatchMessage, WatchTopic};
 
 /// Events a watch has room for.
 const WATCH_CREDIT: u32 = 64;
 
-/// Why there is no session.
-#[derive(Debug, Error)]
-pub enum ConnectError {
-    /// No server of the list took us in.
-    #[error("no server can be reached ({tried}); is the cluster running?")]
-    NoServer {
-        /// Each server's address and what went wrong there.
-        tried: String,
-    },
-    /// The bus of this process did not start.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-}
-
 /// A session with one server's store.
 pub struct StoreClient {
-    // Ends the session when dropped.
-    _bus: Bus,
-    peer: Peer,
+    client: Client,
     path: ActorPath,
-    timeout: Duration,
-}
-
-struct NoService;
-
-impl Service for NoService {
-    fn call(&self, request: Inbound) -> Handling {
-        let path = request.path.parse().unwrap_or_else(|_| ActorPath::root());
-        Handling::Answered(Err(CallError::NoSuchActor { path }))
-    }
 }
 
 impl StoreClient {
@@ -59,7 +25,7 @@ impl StoreClient {
     /// # Errors
     /// When none does; says what was tried.
     pub async fn connect(admin: &Admin, timeout: Duration) -> Result<Self, ConnectError> {
-        Self::connect_to(admin, &admin.servers, timeout).await
+        Client::connect(admin, timeout).await.map(Self::over)
     }
 
     /// The same with a list of servers of its own.
@@ -71,37 +37,17 @@ impl StoreClient {
         servers: &[SocketAddr],
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
-        install_crypto_provider();
-        let bus = Bus::start(BusParts {
-            profile: TlsProfile::new(Arc::clone(&admin.credentials), LiveTrust::default()),
-            listen: None,
-            config: BusConfig::default(),
-            permissions: PermissionTable::default(),
-            service: Arc::new(NoService),
-            publishers: Arc::new(NoPublishers),
-            join: None,
-            faults: Faults::none(),
-            io: tokio::runtime::Handle::current(),
-            clock: BusClock::continuing(Tick::ZERO),
-            instance: random_u64(),
-        })?;
-        let mut failures = Vec::new();
-        for address in servers {
-            match tokio::time::timeout(timeout, bus.connect(*address, ExpectedPeer::AnyServer)).await {
-                Ok(Ok(peer)) => {
-                    let path = store_path(&peer.identity().name);
-                    return Ok(Self { _bus: bus, peer, path, timeout });
-                }
-                Ok(Err(error)) => failures.push(format!("{address}: {error}")),
-                Err(_) => failures.push(format!("{address}: no answer within {timeout:?}")),
-            }
-        }
-        Err(ConnectError::NoServer { tried: failures.join("; ") })
+        Client::connect_to(admin, servers, timeout).await.map(Self::over)
+    }
+
+    fn over(client: Client) -> Self {
+        let path = machine_path(client.server(), "store");
+        Self { client, path }
     }
 
     /// The name of the server at the other end.
     pub fn server(&self) -> &str {
-        &self.peer.identity().name
+        self.client.server().name()
     }
 
     /// Calls the store.
@@ -109,7 +55,7 @@ impl StoreClient {
     /// # Errors
     /// Every way in which no answer can come.
     pub async fn call<C: Call>(&self, call: C) -> Result<C::Answer, CallError> {
-        self.call_within(call, self.timeout, Class::Control).await
+        self.client.call_at(&self.path, call).await
     }
 
     /// Calls the store with a deadline and a class of its own; bulk suits snapshots.
@@ -122,11 +68,7 @@ impl StoreClient {
         deadline: Duration,
         class: Class,
     ) -> Result<C::Answer, CallError> {
-        let malformed = |reason: String| CallError::Malformed { path: self.path.clone(), reason };
-        let body = codec::encode(&call).map_err(|error| malformed(error.to_string()))?;
-        let options = CallOptions::within(deadline).with_class(class);
-        let answer = self.peer.call(&self.path, C::NAME, body, options).await?;
-        codec::decode(&answer).map_err(|error| malformed(error.to_string()))
+        self.client.call_with(&self.path, call, CallOptions::within(deadline).with_class(class)).await
     }
 
     /// Watches. Subscribe again from the last `through` or bookmark when it ends.
@@ -136,7 +78,9 @@ impl StoreClient {
     pub fn watch(&self, topic: &WatchTopic) -> Result<WatchStream, CallError> {
         let malformed = |reason: String| CallError::Malformed { path: self.path.clone(), reason };
         let topic = codec::encode(topic).map_err(|error| malformed(error.to_string()))?;
-        Ok(WatchStream { subscription: self.peer.subscribe(Class::Watch, &self.path, topic, WATCH_CREDIT) })
+        Ok(WatchStream {
+            subscription: self.client.peer().subscribe(Class::Watch, &self.path, topic, WATCH_CREDIT),
+        })
     }
 }
 

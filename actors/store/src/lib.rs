@@ -30,7 +30,7 @@ mod watch_serve;
 mod watch_wire;
 
 pub use actor::{StoreActor, StoreInput};
-pub use client::{ConnectError, StoreClient, WatchBroken, WatchStream};
+pub use client::{StoreClient, WatchBroken, WatchStream};
 pub use host::{HostParts, Member, StoreHost, store_path};
 pub use scope::{ClusterClock, LeaderScope, Reign, ScopeChildren};
 pub use service::{StorePublishers, StoreService};

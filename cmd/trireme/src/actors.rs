@@ -41,10 +41,14 @@ fn draw(trees: &[MachineTree]) -> Table {
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["ACTOR", "STATE", "FOR", "MAILBOX", "HIGH", "HANDLED", "RESTARTS", "LAST ERROR"]);
     for tree in trees {
-        let machine = format!("/{}", tree.machine);
-        let inside = |actor: &&ActorReport| actor.path.as_str().starts_with(&machine);
-        for actor in tree.actors.iter().filter(inside) {
-            table.add_row(row(&machine, actor));
+        // What runs on the leader only follows what every machine has.
+        for root in [format!("/{}", tree.machine), "/cluster".to_owned()] {
+            let below = format!("{root}/");
+            let inside =
+                |actor: &&ActorReport| actor.path.as_str() == root || actor.path.as_str().starts_with(&below);
+            for actor in tree.actors.iter().filter(inside) {
+                table.add_row(row(&root, actor));
+            }
         }
     }
     for column in 2..7 {
@@ -55,10 +59,10 @@ fn draw(trees: &[MachineTree]) -> Table {
     table
 }
 
-fn row(machine: &str, actor: &ActorReport) -> Vec<Cell> {
-    let below = actor.path.as_str().strip_prefix(machine).unwrap_or_default();
+fn row(root: &str, actor: &ActorReport) -> Vec<Cell> {
+    let below = actor.path.as_str().strip_prefix(root).unwrap_or_default();
     let name = match below.rsplit_once('/') {
-        None => Cell::new(machine).add_attribute(Attribute::Bold),
+        None => Cell::new(root).add_attribute(Attribute::Bold),
         Some((above, last)) => {
             let depth = above.matches('/').count() + 1;
             let name = Cell::new(format!("{}{last}", "  ".repeat(depth)));

@@ -27,7 +27,13 @@ use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 )]
 pub(crate) struct Cli {
     /// What to log: a level, or a level per component, e.g. `info,trireme_bus=debug` (also from TRIREME_LOG).
-    #[arg(long, global = true, env = "TRIREME_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "TRIREME_LOG",
+        default_value = "info,openraft=warn",
+        value_name = "FILTER"
+    )]
     pub(crate) log: String,
 
     /// How to write logs: text suits people, JSON suits programs; `auto` is text on a terminal.

@@ -23,7 +23,9 @@ pub(crate) fn run(command: &ChaosCommand) -> anyhow::Result<()> {
         ChaosCommand::Arm(args) => block_on(arm(args)),
         ChaosCommand::List { client, output } => block_on(list(client, *output)),
         ChaosCommand::Heal { client } => block_on(heal(client)),
-        ChaosCommand::Run { siege: args, seed } => siege::run(args, seed.unwrap_or_else(|| random_u64() >> 32)),
+        ChaosCommand::Run { siege: args, seed } => {
+            siege::run(args, seed.unwrap_or_else(|| random_u64() >> 32))
+        }
         ChaosCommand::Replay { siege: args, seed } => siege::run(args, *seed),
         ChaosCommand::Check { file, output } => siege::check(file, *output),
     }

@@ -253,7 +253,9 @@ impl Drop for Cluster {
                 let said = self.said(name);
                 let tail: Vec<&str> = said.lines().rev().take(40).collect();
                 eprintln!("--- {name}");
-                tail.iter().rev().for_each(|line| eprintln!("{}", line.chars().take(400).collect::<String>()));
+                tail.iter()
+                    .rev()
+                    .for_each(|line| eprintln!("{}", line.chars().take(400).collect::<String>()));
             }
         }
     }

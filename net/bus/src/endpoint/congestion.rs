@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Delay by queues that is put up with, beside half of the unloaded round trip.
-const QUEUE_DELAY: Duration = Duration::from_micros(100);
+const QUEUE_DELAY: Duration = Duration::from_micros(60);
 /// Datagrams that may be in flight however slow the path seems.
-const FLOOR_DATAGRAMS: u64 = 8;
+const FLOOR_DATAGRAMS: u64 = 6;
 /// Where the cap starts, in datagrams.
 const START_DATAGRAMS: u64 = 32;
 /// Largest cap in bytes: what a connection's windows allow anyway.

@@ -4,7 +4,7 @@
 //! socket while requests are in flight (QUIC migrates clients, not servers), and an agent has no listening one.
 
 mod accept;
-mod congestion;
+pub(crate) mod congestion;
 mod dial;
 mod error;
 mod join;

@@ -32,6 +32,7 @@ pub(crate) use outbound::Bound;
 
 use crate::admission::Refusal;
 use crate::class::{ALL_CLASSES, CLASSES, class_index};
+use crate::endpoint::congestion::BulkGauge;
 use crate::engine::Engine;
 use crate::frame::Frame;
 use crate::identity::PeerIdentity;
@@ -85,6 +86,8 @@ pub(crate) struct Session {
     pub(crate) subscriptions: Subscriptions,
     held: Held,
     alarm: Alarm,
+    /// Bulk writes under way, for the connection's congestion controller.
+    bulk: BulkGauge,
     last_heard: AtomicU64,
     phase: AtomicU8,
     peer_drains: AtomicBool,
@@ -118,6 +121,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             held: Held::default(),
             alarm: Alarm::default(),
+            bulk: BulkGauge::of(&connection),
             last_heard: AtomicU64::new(engine.now().as_nanos()),
             phase: AtomicU8::new(LIVE),
             peer_drains: AtomicBool::new(false),

@@ -75,7 +75,9 @@ async fn exchange(session: &Arc<Session>, call: &Outgoing, deadline: Duration, s
     let mut chunks = wire(&Frame::Request(request));
     chunks.insert(0, hello(call.class, session.engine.instance));
     let lost = Failure::Lost("the connection was lost");
+    let bulk = session.bulk.enter();
     stream.send.write_all_chunks(&mut chunks).await.map_err(|_| lost.clone())?;
+    drop(bulk);
     // Fails only when the peer stopped the stream; then the read tells.
     let _ = stream.send.finish();
     let mut decoder = Decoder::new(session.engine.config.session.frame_limit(call.class));
@@ -161,7 +163,10 @@ pub(super) async fn serve(session: Arc<Session>, mut send: quinn::SendStream, re
         answer
     };
     let outcome = session.encode_answer(class, answer);
-    if send.write_all_chunks(&mut wire(&Frame::Response { id: 0, outcome })).await.is_ok() {
+    let bulk = session.bulk.enter();
+    let written = send.write_all_chunks(&mut wire(&Frame::Response { id: 0, outcome })).await;
+    drop(bulk);
+    if written.is_ok() {
         // Fails only when the caller stopped the stream: then it does not want the answer.
         let _ = send.finish();
     }

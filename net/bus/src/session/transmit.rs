@@ -99,7 +99,10 @@ async fn open_and_write(session: Arc<Session>, class: Class) {
 pub(super) async fn write_opened(session: Arc<Session>, class: Class, mut stream: quinn::SendStream) {
     let outbound: &Outbound = session.outbound_of(class);
     while let Some(mut batch) = outbound.take().await {
-        if let Err(error) = stream.write_all_chunks(&mut batch.chunks).await {
+        let bulk = (class == Class::Bulk).then(|| session.bulk.enter());
+        let written = stream.write_all_chunks(&mut batch.chunks).await;
+        drop(bulk);
+        if let Err(error) = written {
             tracing::debug!(peer = %session.peer, ?class, %error, "stream broke");
             session.close(close_code::DONE, "the connection was lost");
             return;

@@ -52,6 +52,17 @@ impl Sessions {
 
     /// Adds an established session, unless its identity has too many.
     pub(crate) fn add(&self, session: &Arc<Session>, guests_limit: usize) -> Added {
+        let added = self.list(session, guests_limit);
+        if added == Added::Listed {
+            // The peer has asked to leave these for a connection that this side did not have yet.
+            for other in self.of(&session.peer).into_iter().filter(|other| other.id != session.id) {
+                other.drain_if_asked();
+            }
+        }
+        added
+    }
+
+    fn list(&self, session: &Arc<Session>, guests_limit: usize) -> Added {
         let mut table = self.table.write();
         // Asked under the lock: a session that ends later finds itself here when it takes itself out.
         if session.is_closed() {
@@ -113,6 +124,12 @@ impl Sessions {
             .filter(|session| !session.is_draining())
             .map(|session| session.claim())
             .collect()
+    }
+
+    /// Whether new requests to the peer of this session can go over another one that stays.
+    pub(crate) fn has_another(&self, session: &Session) -> bool {
+        let others = self.of(&session.peer).into_iter().filter(|other| other.id != session.id);
+        others.into_iter().any(|other| !other.is_draining())
     }
 
     pub(crate) fn of(&self, identity: &PeerIdentity) -> Vec<Arc<Session>> {

@@ -8,11 +8,14 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Dice, Kind, Said, Writer, count_from_env, run_if_writer};
+use support::{Dice, Kind, Said, Writer, asked_for, count_from_env, run_if_writer};
 use trireme_raft::disk::RealDisk;
 
 fn main() {
     if run_if_writer() {
+        return;
+    }
+    if !asked_for("kill_loop") {
         return;
     }
     let kills = count_from_env("TRIREME_KILLS", 24);

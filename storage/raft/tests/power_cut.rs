@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Dice, Kind, Said, Writer, count_from_env, run_if_writer};
+use support::{Dice, Kind, Said, Writer, asked_for, count_from_env, run_if_writer};
 use trireme_raft::disk::RealDisk;
 
 const IMAGE_BYTES: u64 = 320 << 20;
@@ -28,6 +28,9 @@ const INSIDE: &str = "--inside";
 
 fn main() {
     if run_if_writer() {
+        return;
+    }
+    if !asked_for("power_cut") {
         return;
     }
     let ready = if std::env::args().any(|arg| arg == INSIDE) { probe() } else { enter_namespace() };

@@ -179,6 +179,13 @@ impl Session {
         self.engine.io.spawn(drain_out(Arc::clone(self)));
     }
 
+    /// Drains if the peer has asked for it; called when there is another way to the peer.
+    pub(crate) fn drain_if_asked(self: &Arc<Self>) {
+        if self.peer_drains.load(Ordering::Acquire) {
+            self.drain();
+        }
+    }
+
     pub(crate) fn heard(&self, now: Tick) {
         self.last_heard.store(now.as_nanos(), Ordering::Relaxed);
     }

@@ -87,8 +87,10 @@ impl Session {
             Frame::Drain => {
                 self.peer_drains.store(true, Ordering::Release);
                 self.engine.sessions.reconsider(&self.peer);
-                // Both ends must be draining before either may close.
-                self.drain();
+                // Both ends must be draining before either may close, and this one drains once it has where to go.
+                if self.engine.sessions.has_another(self) {
+                    self.drain();
+                }
             }
             Frame::Hello(_) => self.broke(&"a second hello on one stream"),
         }

@@ -328,3 +328,30 @@ impl Drop for Writer {
 pub(crate) fn count_from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
 }
+
+/// Options of test runners that are followed by a value.
+const WITH_VALUE: [&str; 5] = ["--test-threads", "--format", "--color", "--skip", "--logfile"];
+
+/// For a test binary with a main of its own, which has the one test `name`: answers a runner that asks for the list of
+/// tests, and says whether the test shall run, by the runner's filters.
+pub(crate) fn asked_for(name: &str) -> bool {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |option: &str| arguments.iter().any(|argument| argument == option);
+    if has("--list") {
+        if !has("--ignored") {
+            println!("{name}: test");
+        }
+        return false;
+    }
+    let mut filters = Vec::new();
+    let mut rest = arguments.iter().map(String::as_str);
+    while let Some(argument) = rest.next() {
+        if WITH_VALUE.contains(&argument) {
+            rest.next();
+        } else if !argument.starts_with('-') {
+            filters.push(argument);
+        }
+    }
+    let wanted = |filter: &&str| if has("--exact") { name == *filter } else { name.contains(*filter) };
+    !has("--ignored") && (filters.is_empty() || filters.iter().any(wanted))
+}

@@ -13,7 +13,7 @@ use trireme_pki::{Admission, ExpectedPeer, IdentityName, TLS_SERVER_NAME};
 impl Endpoints {
     /// Connects to a member whose certificate must be of this peer.
     pub(crate) async fn dial_peer(
-        &self,
+        self: &Arc<Self>,
         to: SocketAddr,
         peer: &PeerIdentity,
     ) -> Result<Arc<Session>, DialError> {
@@ -26,7 +26,7 @@ impl Endpoints {
 
     /// Connects to a member and makes a session.
     pub(crate) async fn dial_expecting(
-        &self,
+        self: &Arc<Self>,
         to: SocketAddr,
         expected: ExpectedPeer,
     ) -> Result<Arc<Session>, DialError> {
@@ -51,7 +51,12 @@ impl Endpoints {
         };
         let mut closed_by = None;
         let watched = connection.clone();
-        let session = welcome(self, connection, *facts, true).await;
+        // From here on the peer may take the session in and send over it: a dial that is given up now must not cut
+        // it off. The link gets to know the session by the table and decides which one stays.
+        let endpoints = Arc::clone(self);
+        let greeting =
+            self.engine.io.spawn(async move { welcome(&endpoints, connection, *facts, true).await });
+        let session = greeting.await.ok().flatten();
         if session.is_none() {
             closed_by = watched.close_reason();
         }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use trireme_core::{Core, OpId, OpTable, Tick};
 use trireme_pki::{IdentityKind, IdentityName, IssuePlan, Issuer, WallTime};
@@ -158,11 +159,13 @@ impl ClusterCore {
             let reason = format!("{name} is the machine that answers; ask another server to revoke it");
             return out.push(ClusterEffect::Answer { ticket, answer: ClusterAnswer::refused(reason) });
         }
-        if self.book.member(name).is_none() {
+        let Some(member) = self.book.member(name) else {
             let reason =
                 format!("no machine {name} belongs to the cluster; see `trireme actors` for those that do");
             return out.push(ClusterEffect::Answer { ticket, answer: ClusterAnswer::refused(reason) });
-        }
+        };
+        // Time goes by whole seconds; a machine that joined within this one is withdrawn all the same.
+        let at = at.max(member.admitted.plus(Duration::from_secs(1)));
         let revoked = self.book.edit_trust(|trust| trust.revoke_identity(name, at));
         if revoked.is_ok() {
             self.peers.remove(name);

@@ -328,3 +328,16 @@ fn a_machine_corrects_what_others_wrote_about_its_address() {
         assert_eq!(machine.disk.member(&server(1)).unwrap().address, Some(address(1)));
     }
 }
+
+#[test]
+fn a_machine_that_joined_in_the_same_second_can_be_revoked() {
+    let mut world = World::new(5);
+    let ticket = world.ticket();
+    world.feed(0, ClusterInput::RevokeMachine { ticket, name: server(2), at: at(0) });
+    world.settle();
+    assert_eq!(world.machines[0].answers.get(&ticket), Some(&ClusterAnswer::Done));
+    assert!(world.machines[0].disk.member(&server(2)).is_none());
+    let ticket = world.ticket();
+    world.feed(0, ClusterInput::RevokeMachine { ticket, name: server(2), at: at(0) });
+    assert!(matches!(world.machines[0].answers.get(&ticket), Some(ClusterAnswer::Refused { .. })));
+}

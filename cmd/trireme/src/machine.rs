@@ -118,9 +118,9 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let tree = kernel
-            .root()
-            .add_supervisor(SupervisorSpec::new(me.to_string()).intensity(endless().intensity))?;
+        let tree = kernel.root().add_supervisor(
+            SupervisorSpec::new(me.to_string()).intensity(endless().intensity).back_off(endless().back_off),
+        )?;
         tree.add(FaultDesk::spec(faults))?;
         bus.attach(&kernel, &tree)?;
         tree.add(ClusterActor::spec(Arc::new(cluster)))?;
@@ -236,7 +236,7 @@ async fn store_stands(store: &StoreHost) -> anyhow::Result<()> {
 fn endless() -> SupervisorPolicy {
     SupervisorPolicy {
         intensity: Intensity { when_exceeded: WhenExceeded::BackOff, ..Intensity::default() },
-        back_off: BackOff { max: Duration::from_secs(2), ..BackOff::default() },
+        back_off: BackOff { max: Duration::from_secs(1), ..BackOff::default() },
         ..SupervisorPolicy::default()
     }
 }

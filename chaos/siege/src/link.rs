@@ -4,31 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trireme_bus::{
-    Bus, BusClock, BusConfig, BusParts, Handling, Inbound, NoPublishers, Peer, PermissionTable, Service,
-    Subscription,
-};
-use trireme_core::Tick;
-use trireme_faults::Faults;
+use trireme_bus::{Bus, Peer, Subscription};
 use trireme_kernel::{ActorPath, Call, CallError, CallOptions, Class, codec};
-use trireme_pki::{Credentials, ExpectedPeer, LiveTrust, TlsProfile};
-use trireme_process::random_u64;
+use trireme_pki::{Credentials, ExpectedPeer};
+use trireme_process::{guest_bus, random_u64};
 use trireme_store::WatchTopic;
 
 /// Longest time for making a session.
 const CONNECT_LIMIT: Duration = Duration::from_millis(1_000);
 /// Events that a watched server may send ahead.
 const WATCH_CREDIT_EVENTS: u32 = 64;
-
-/// A siege's client answers no calls.
-struct NoService;
-
-impl Service for NoService {
-    fn call(&self, request: Inbound) -> Handling {
-        let path = request.path.parse().unwrap_or_else(|_| ActorPath::root());
-        Handling::Answered(Err(CallError::NoSuchActor { path }))
-    }
-}
 
 /// Where a server is and who asks.
 #[derive(Clone)]
@@ -132,19 +117,7 @@ impl Link {
     }
 
     fn bus(&self) -> Result<Bus, trireme_bus::BusError> {
-        Bus::start(BusParts {
-            profile: TlsProfile::new(Arc::clone(&self.server.credentials), LiveTrust::default()),
-            listen: None,
-            config: BusConfig::default(),
-            permissions: PermissionTable::default(),
-            service: Arc::new(NoService),
-            publishers: Arc::new(NoPublishers),
-            join: None,
-            faults: Faults::none(),
-            io: tokio::runtime::Handle::current(),
-            clock: BusClock::continuing(Tick::ZERO),
-            instance: random_u64(),
-        })
+        guest_bus(Arc::clone(&self.server.credentials))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod json;
 pub mod kinds;
 pub mod limits;
 pub mod names;
+pub mod objects;
 pub mod patch;
 pub mod quantity;
 pub mod request;

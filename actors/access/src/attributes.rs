@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use trireme_schema::selector::FieldSelector;
+
 use crate::user::User;
 
 /// What is asked for, by whom. Empty strings stand for what does not apply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Attributes {
     /// Who.
     pub user: Arc<User>,
@@ -27,6 +29,50 @@ pub struct Attributes {
     pub resource_request: bool,
     /// The URL path.
     pub path: String,
+    /// The field selector of a list, watch or deletecollection; empty otherwise. Authorizers may allow less than the
+    /// whole list by it (a node lists its own pods).
+    pub field_selector: FieldSelector,
+}
+
+impl Attributes {
+    /// A request for a resource; namespace, subresource and name start empty.
+    pub fn resource(user: &Arc<User>, verb: &str, group: &str, version: &str, resource: &str) -> Self {
+        Self {
+            user: user.clone(),
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            version: version.to_owned(),
+            resource: resource.to_owned(),
+            resource_request: true,
+            ..Self::default()
+        }
+    }
+
+    /// A request for another path.
+    pub fn path(user: &Arc<User>, verb: &str, path: &str) -> Self {
+        Self { user: user.clone(), verb: verb.to_owned(), path: path.to_owned(), ..Self::default() }
+    }
+
+    /// The same in a namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// The same for one object.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The same for a subresource.
+    #[must_use]
+    pub fn sub(mut self, subresource: &str) -> Self {
+        subresource.clone_into(&mut self.subresource);
+        self
+    }
 }
 
 /// What an authorizer says.

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 use trireme_access::User;
+use trireme_schema::view::View;
+
+static NOTHING: Value = Value::Null;
 
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,45 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// Now, as `metav1.Time`.
     pub now: &'a str,
+}
+
+impl Request<'_> {
+    /// The new object, or null.
+    pub fn new_object(&self) -> &Value {
+        self.object.as_ref().unwrap_or(&NOTHING)
+    }
+
+    /// The object as stored, or null.
+    pub fn old_object(&self) -> &Value {
+        self.old.unwrap_or(&NOTHING)
+    }
+
+    /// Whether it is about such objects; any subresource.
+    pub fn is(&self, group: &str, resource: &str) -> bool {
+        self.group == group && self.resource == resource
+    }
+
+    /// Whether it is about such objects themselves, not a subresource.
+    pub fn is_whole(&self, group: &str, resource: &str) -> bool {
+        self.is(group, resource) && self.subresource.is_empty()
+    }
+
+    /// The name in the path, or else in the object.
+    pub fn object_name(&self) -> &str {
+        if self.name.is_empty() { self.new_object().at("metadata").text("name") } else { self.name }
+    }
+}
+
+impl Operation {
+    /// Upstream's spelling, as in messages.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
 }
 
 /// A further object that is written in the request's own transaction, such as a quota's usage.

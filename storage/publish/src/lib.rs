@@ -4,6 +4,12 @@
 //!
 //! # Rooms
 //! - [`discovery`]: which groups, versions and resources are served, legacy and aggregated.
+//! - [`table`]: objects as the rows that kubectl prints; [`partial`]: objects reduced to their metadata.
+//! - [`jsonpath`]: the paths of custom kinds' printer columns.
+//! - [`document`]: encoded answers with entity tags.
 
 pub mod discovery;
 pub mod document;
+pub mod jsonpath;
+pub mod partial;
+pub mod table;

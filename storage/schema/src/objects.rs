@@ -18,10 +18,14 @@ pub trait Objects: Send + Sync {
     fn revision(&self, group: &str, resource: &str) -> u64;
 }
 
+/// Objects by namespace and name.
+type OfResource = BTreeMap<(String, String), Arc<Value>>;
+
 /// Objects in a map, for tests and for tools without a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryObjects {
-    objects: BTreeMap<(String, String), BTreeMap<(String, String), Arc<Value>>>,
+    /// By group and resource.
+    objects: BTreeMap<(String, String), OfResource>,
     revision: u64,
 }
 

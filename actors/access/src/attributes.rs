@@ -69,7 +69,7 @@ impl Attributes {
 
     /// The same for a subresource.
     #[must_use]
-    pub fn sub(mut self, subresource: &str) -> Self {
+    pub fn on(mut self, subresource: &str) -> Self {
         subresource.clone_into(&mut self.subresource);
         self
     }

@@ -4,6 +4,7 @@ mod authentication;
 mod bearer;
 mod bootstrap_token;
 mod impersonation;
+pub mod service_account;
 mod token_file;
 
 pub use authentication::{Authenticated, Authentication, Credentials, NotAuthenticated, TokenAuthenticator};

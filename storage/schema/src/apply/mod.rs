@@ -14,6 +14,7 @@ mod managed;
 mod manager;
 mod merge;
 mod remove;
+mod scale;
 mod set;
 
 pub use compare::{Comparison, compare};
@@ -22,4 +23,5 @@ pub use managed::{Managed, ManagerId, Operation};
 pub use manager::{Applied, ApplyError, Writer, apply, update_managers};
 pub use merge::merge;
 pub use remove::remove_items;
+pub use scale::{ReplicaPaths, parent_managers, scale_managers};
 pub use set::{Set, SetError};

@@ -50,8 +50,7 @@ pub fn place(object: &mut Value, target: &Target<'_>, context: &Context<'_>) -> 
 
 /// Records which fields `new` changes against `live`.
 pub(super) fn own(live: &Value, new: &mut Value, target: &Target<'_>, context: &Context<'_>) {
-    let has_status = target.custom || strategy(target.group, target.kind).status;
-    let reset = reset_fields(target.group, target.kind, has_status, context.subresource);
+    let reset = reset_fields(target.group, target.kind, target.has_status(), context.subresource);
     let api_version = target.api_version();
     let writer = Writer {
         manager: context.manager,
@@ -93,7 +92,7 @@ pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<
         }
     }
     if target.custom {
-        return Ok(());
+        return finish_custom(object, target);
     }
     prepare(object, target, context);
     let errors = crate::validate::validate_create(target.group, target.version, target.kind, object);
@@ -103,6 +102,20 @@ pub fn finish_create(object: &mut Value, target: &Target<'_>, context: &Context<
     }
     let name = object.at("metadata").text("name");
     Err(Status::invalid(error_group(target), target.kind, name, &errors))
+}
+
+/// A custom object's own preparations and checks.
+fn finish_custom(object: &mut Value, target: &Target<'_>) -> Result<(), Failure> {
+    let Some(custom) = target.schema else { return Ok(()) };
+    dedupe_owners(object);
+    if custom.status {
+        object.remove("status");
+    }
+    let errors = custom.validate_create(object);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(target.group, object.text("kind"), object.at("metadata").text("name"), &errors))
 }
 
 /// The group that errors name: events are one kind in two groups.
@@ -172,16 +185,10 @@ fn prepare(object: &mut Value, target: &Target<'_>, context: &Context<'_>) {
             }
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            let stored: Vec<Value> = object
-                .at("spec")
-                .list("versions")
-                .iter()
-                .filter(|v| v.is_true("storage"))
-                .map(|v| v.at("name").clone())
-                .collect();
             if let Some(status) = object.object("status") {
-                status.put("storedVersions", stored);
+                status.put("storedVersions", Value::Array(Vec::new()));
             }
+            crate::custom::status::note_stored_version(object);
         }
         _ => {}
     }

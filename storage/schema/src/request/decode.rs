@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::target::Target;
+use crate::custom::CustomKind;
 use crate::json::{self, JsonError};
 use crate::status::{Failure, Status};
 use crate::types::conform;
@@ -81,6 +82,14 @@ pub fn decode(body: &[u8], target: &Target<'_>, validation: FieldValidation) -> 
             return Err(unrecognized(target, body, &why));
         }
     }
+    if target.custom && document.value.text("kind").is_empty() {
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            target.kind,
+            summary(body)
+        )));
+    }
     let value = if document.value.is_null() { Value::Object(serde_json::Map::new()) } else { document.value };
     decode_value(value, document.duplicates, target, validation)
 }
@@ -95,6 +104,9 @@ pub fn decode_value(
     target: &Target<'_>,
     validation: FieldValidation,
 ) -> Result<Decoded, Failure> {
+    if let Some(custom) = target.schema {
+        return decode_custom(object, &duplicates, custom, target, validation);
+    }
     let (api_version, kind) = (object.text("apiVersion").to_owned(), object.text("kind").to_owned());
     let expected = target.api_version();
     let (group, version) = crate::kinds::parse_api_version(&api_version).unwrap_or(("", &api_version));
@@ -126,18 +138,56 @@ pub fn decode_value(
     object.put("apiVersion", expected);
     object.put("kind", target.kind);
     let report = conform(&mut object, target.of).map_err(|error| fail(error.to_string()))?;
-    let mut complaints: Vec<String> = duplicates.iter().map(|p| format!("duplicate field \"{p}\"")).collect();
-    complaints.extend(report.unknown.iter().map(|p| format!("unknown field \"{p}\"")));
-    let warnings = match validation {
-        FieldValidation::Ignore => Vec::new(),
-        FieldValidation::Warn => complaints,
-        FieldValidation::Strict if complaints.is_empty() => complaints,
-        FieldValidation::Strict => {
-            return Err(fail(format!("strict decoding error: {}", complaints.join(", "))));
-        }
-    };
+    crate::custom::definition::conform_schemas(target.group, target.kind, &mut object)
+        .map_err(|error| fail(error.to_string()))?;
+    let warnings = complain(&duplicates, &report.unknown, validation).map_err(fail)?;
     if !target.custom {
         crate::defaults::apply_defaults(target.group, target.version, target.kind, &mut object);
     }
+    Ok(Decoded { object, warnings })
+}
+
+/// What is said about repeated and unknown fields: warnings, or the reason of a refusal.
+fn complain(
+    duplicates: &[String],
+    unknown: &[String],
+    validation: FieldValidation,
+) -> Result<Vec<String>, String> {
+    let mut complaints: Vec<String> = duplicates.iter().map(|p| format!("duplicate field \"{p}\"")).collect();
+    complaints.extend(unknown.iter().map(|p| format!("unknown field \"{p}\"")));
+    match validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(complaints),
+        FieldValidation::Strict if complaints.is_empty() => Ok(complaints),
+        FieldValidation::Strict => Err(format!("strict decoding error: {}", complaints.join(", "))),
+    }
+}
+
+/// A custom object: another version is refused here, another kind by validation.
+fn decode_custom(
+    mut object: Value,
+    duplicates: &[String],
+    custom: &CustomKind,
+    target: &Target<'_>,
+    validation: FieldValidation,
+) -> Result<Decoded, Failure> {
+    let expected = target.api_version();
+    let (given, kind) = (object.text("apiVersion").to_owned(), object.text("kind").to_owned());
+    if !given.is_empty() && given != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({given}) does not match the expected API version ({expected})"
+        )));
+    }
+    object.put("apiVersion", expected);
+    if kind.is_empty() {
+        object.put("kind", target.kind);
+    }
+    let fail = |why: String| {
+        let kind = if kind.is_empty() { target.kind } else { &kind };
+        let version = target.version;
+        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}: {why}", target.kind))
+    };
+    let unknown = custom.decode(&mut object).map_err(fail)?;
+    let warnings = complain(duplicates, &unknown, validation).map_err(fail)?;
     Ok(Decoded { object, warnings })
 }

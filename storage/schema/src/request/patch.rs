@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::decode::{Decoded, FieldValidation, decode_value};
-use super::strategy::{reset_fields, strategy};
+use super::strategy::reset_fields;
 use super::target::{Context, Target};
 use crate::apply::{Writer, apply};
 use crate::field::{ErrorList, Path};
@@ -120,8 +120,7 @@ pub fn apply_object(
         );
         return Err(Status::conflict(target.group, target.resource, context.name, &why));
     }
-    let has_status = target.custom || strategy(target.group, target.kind).status;
-    let reset = reset_fields(target.group, target.kind, has_status, context.subresource);
+    let reset = reset_fields(target.group, target.kind, target.has_status(), context.subresource);
     let writer = Writer {
         manager: context.manager,
         api_version: &expected,

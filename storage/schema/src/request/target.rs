@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::strategy::strategy;
+use crate::custom::CustomKind;
 use crate::kinds::Kind;
 use crate::types::{TypeRef, conform, lookup};
 
@@ -22,6 +24,8 @@ pub struct Target<'a> {
     pub custom: bool,
     /// Structure.
     pub of: TypeRef<'a>,
+    /// The version of a custom kind, see [`CustomKind::target`].
+    pub schema: Option<&'a CustomKind>,
 }
 
 impl Target<'static> {
@@ -35,11 +39,20 @@ impl Target<'static> {
             namespaced: kind.namespaced,
             custom: false,
             of: lookup(&kind.group, &kind.version, &kind.kind)?,
+            schema: None,
         })
     }
 }
 
 impl Target<'_> {
+    /// Ordinary writes cannot change the status.
+    pub fn has_status(&self) -> bool {
+        match self.schema {
+            Some(custom) => custom.status,
+            None => self.custom || strategy(self.group, self.kind).status,
+        }
+    }
+
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         crate::kinds::api_version(self.group, self.version)

@@ -82,7 +82,7 @@ pub fn check_version(old: &Value, new: &Value, target: &Target<'_>) -> Result<()
     let (before, after) = (old.at("metadata"), new.at("metadata"));
     let name = before.text("name");
     let sent = after.text("resourceVersion");
-    let unconditional = target.custom || strategy(target.group, target.kind).unconditional_update;
+    let unconditional = !target.custom && strategy(target.group, target.kind).unconditional_update;
     if matches!(sent, "" | "0") {
         if unconditional {
             return Ok(());
@@ -146,8 +146,11 @@ pub fn finish_update(
         }
     }
     keep_times(old, new);
-    if target.custom {
-        let errors = crate::validate::validate_meta_update(old, new);
+    if let Some(custom) = target.schema {
+        let errors = match context.subresource {
+            "status" => custom.validate_status_update(old, new),
+            _ => custom.validate_update(old, new),
+        };
         return finding(&errors, new, target);
     }
     let errors = match context.subresource {
@@ -165,7 +168,9 @@ fn finding(errors: &ErrorList, new: &Value, target: &Target<'_>) -> Result<(), F
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(error_group(target), target.kind, new.at("metadata").text("name"), errors))
+    // A custom object may say that it is of another kind, which is then one of the findings.
+    let kind = if target.custom { new.text("kind") } else { target.kind };
+    Err(Status::invalid(error_group(target), kind, new.at("metadata").text("name"), errors))
 }
 
 /// What the subresource cannot change is taken from the old object.
@@ -178,7 +183,7 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
     };
     match context.subresource {
         "" => {
-            if target.custom || strategy(target.group, target.kind).status {
+            if target.has_status() {
                 keep_field(new, "status");
             }
             dedupe_owners(new);
@@ -188,15 +193,23 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
                 ("", "Namespace") => keep_field(new, "spec"),
                 ("", "Secret") if new.text("type").is_empty() => keep_field(new, "type"),
                 ("certificates.k8s.io", "CertificateSigningRequest") => keep_field(new, "spec"),
+                ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+                    crate::custom::status::note_stored_version(new);
+                }
                 _ => {}
             }
         }
         "status" => {
             if target.custom {
                 let managed = new.at("metadata").at("managedFields").clone();
-                let status = new.at("status").clone();
+                let status = new.remove("status");
                 *new = old.clone();
-                new.put("status", status);
+                match status {
+                    Some(status) => new.put("status", status),
+                    None => {
+                        new.remove("status");
+                    }
+                }
                 if let Some(metadata) = new.object("metadata") {
                     metadata.put("managedFields", managed);
                 }
@@ -240,7 +253,9 @@ fn raise_generation(
         let except = |o: &Value| {
             let mut o = o.clone();
             o.remove("metadata");
-            o.remove("status");
+            if !target.custom {
+                o.remove("status");
+            }
             o
         };
         !same(&except(old), &except(new))

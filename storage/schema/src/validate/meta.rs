@@ -14,38 +14,49 @@ const META: Path<'static> = Path::new("metadata");
 /// Checks the metadata of a whole object.
 pub fn validate_meta(object: &Value, namespaced: bool, rule: NameRule, errors: &mut ErrorList) {
     let meta = object.at("metadata");
+    validate_object_meta(meta, namespaced, rule, &META, errors);
+    kube_finalizers(meta, errors);
+}
+
+/// Checks metadata that stands at `path`, for kinds of which nothing else is known.
+pub fn validate_object_meta(
+    meta: &Value,
+    namespaced: bool,
+    rule: NameRule,
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
     let generate = meta.text("generateName");
     if !generate.is_empty() {
-        complain(&META.child("generateName"), generate, rule(generate, true), errors);
+        complain(&path.child("generateName"), generate, rule(generate, true), errors);
     }
     let name = meta.text("name");
     if name.is_empty() {
-        errors.required(&META.child("name"), "name or generateName is required");
+        errors.required(&path.child("name"), "name or generateName is required");
     } else {
-        complain(&META.child("name"), name, rule(name, false), errors);
+        complain(&path.child("name"), name, rule(name, false), errors);
     }
     let namespace = meta.text("namespace");
     if namespaced {
         if namespace.is_empty() {
-            errors.required(&META.child("namespace"), "");
+            errors.required(&path.child("namespace"), "");
         } else {
-            complain(&META.child("namespace"), namespace, names::check_dns1123_label(namespace), errors);
+            complain(&path.child("namespace"), namespace, names::check_dns1123_label(namespace), errors);
         }
     } else if !namespace.is_empty() {
-        errors.forbidden(&META.child("namespace"), "not allowed on this type");
+        errors.forbidden(&path.child("namespace"), "not allowed on this type");
     }
     if meta.int("generation").is_some_and(|g| g < 0) {
-        errors.invalid(&META.child("generation"), meta.at("generation"), super::util::NOT_NEGATIVE);
+        errors.invalid(&path.child("generation"), meta.at("generation"), super::util::NOT_NEGATIVE);
     }
-    labels(meta.map("labels"), &META.child("labels"), errors);
-    annotations(meta, errors);
-    owners(meta, errors);
-    finalizers(meta, errors);
-    kube_finalizers(meta, errors);
+    labels(meta.map("labels"), &path.child("labels"), errors);
+    annotations(meta, path, errors);
+    owners(meta, path, errors);
+    finalizers(meta, path, errors);
 }
 
-fn annotations(meta: &Value, errors: &mut ErrorList) {
-    let path = META.child("annotations");
+fn annotations(meta: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let path = path.child("annotations");
     let mut total_bytes = 0;
     for (key, value) in meta.map("annotations").into_iter().flatten() {
         complain(&path, key, names::check_qualified_name(&key.to_lowercase()), errors);
@@ -56,8 +67,8 @@ fn annotations(meta: &Value, errors: &mut ErrorList) {
     }
 }
 
-fn owners(meta: &Value, errors: &mut ErrorList) {
-    let path = META.child("ownerReferences");
+fn owners(meta: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let path = path.child("ownerReferences");
     let mut controller = String::new();
     let all = meta.list("ownerReferences");
     for owner in all {
@@ -89,8 +100,8 @@ fn owners(meta: &Value, errors: &mut ErrorList) {
     }
 }
 
-fn finalizers(meta: &Value, errors: &mut ErrorList) {
-    let path = META.child("finalizers");
+fn finalizers(meta: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let path = path.child("finalizers");
     let list = meta.list("finalizers");
     for finalizer in list.iter().filter_map(Value::as_str) {
         complain(&path, finalizer, names::check_qualified_name(finalizer), errors);
@@ -148,8 +159,8 @@ pub(super) fn generic_update(old: &Value, new: &Value) -> ErrorList {
         }
     }
     labels(after.map("labels"), &META.child("labels"), &mut errors);
-    annotations(after, &mut errors);
-    owners(after, &mut errors);
+    annotations(after, &META, &mut errors);
+    owners(after, &META, &mut errors);
     errors
 }
 
@@ -158,7 +169,7 @@ pub(super) fn kube_update(old: &Value, new: &Value, errors: &mut ErrorList) {
     errors.extend(generic_update(old, new));
     let meta = new.at("metadata");
     labels(meta.map("labels"), &META.child("labels"), errors);
-    annotations(meta, errors);
+    annotations(meta, &META, errors);
     kube_finalizers(new.at("metadata"), errors);
 }
 

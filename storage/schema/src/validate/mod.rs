@@ -22,10 +22,12 @@ mod webhook;
 
 use serde_json::Value;
 
-use crate::field::ErrorList;
+use crate::field::{ErrorList, Path};
+use crate::view::View;
 
-pub use meta::{validate_meta, validate_meta_update};
+pub use meta::{validate_meta, validate_meta_update, validate_object_meta};
 pub use warnings::warnings;
+pub(crate) use webhook::client as webhook_client;
 
 /// Findings about a new object.
 pub fn validate_create(group: &str, version: &str, kind: &str, object: &Value) -> ErrorList {
@@ -61,6 +63,9 @@ pub fn validate_update(group: &str, version: &str, kind: &str, old: &Value, new:
         ("" | "events.k8s.io", "Event") => rest::event_update(group, old, new, &mut errors),
         ("node.k8s.io", "RuntimeClass") => rest::runtime_class_update(old, new, &mut errors),
         ("networking.k8s.io", "IngressClass") => network::ingress_class_update(old, new, &mut errors),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            crate::custom::definition::validate_update(old, new, &mut errors);
+        }
         _ => {}
     }
     // Upstream's kinds differ in how often they look at the whole object; each finding is then reported as often.
@@ -79,6 +84,8 @@ pub fn validate_update(group: &str, version: &str, kind: &str, old: &Value, new:
             whole(group, version, kind, new, &mut errors);
             whole(group, version, kind, new, &mut errors);
         }
+        // Validated by its own update, whose name cannot be checked against the new spec.
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {}
         _ => whole(group, version, kind, new, &mut errors),
     }
     errors
@@ -88,16 +95,29 @@ pub fn validate_update(group: &str, version: &str, kind: &str, old: &Value, new:
 pub fn validate_status_update(group: &str, kind: &str, old: &Value, new: &Value) -> ErrorList {
     let mut errors = meta::generic_update(old, new);
     meta::kube_update(old, new, &mut errors);
+    if (group, kind) == ("apiextensions.k8s.io", "CustomResourceDefinition") {
+        crate::custom::definition::validate_status(new, &mut errors);
+    }
     status::status(group, kind, old, new, &mut errors);
     errors
+}
+
+/// Findings about a Scale of a built-in kind.
+pub(crate) fn scale(scale: &Value, errors: &mut ErrorList) {
+    util::not_negative(scale.at("spec"), "replicas", &Path::new("spec"), errors);
 }
 
 /// Everything a new object of the kind must satisfy.
 fn whole(group: &str, version: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
     let rule = crate::request::strategy(group, kind).name_rule;
     let namespaced = crate::kinds::by_kind(group, version, kind).is_some_and(|k| k.namespaced);
-    if (group, kind) != ("", "Event") && group != "events.k8s.io" {
-        meta::validate_meta(object, namespaced, rule, errors);
+    match (group, kind) {
+        ("" | "events.k8s.io", "Event") => {}
+        ("apiextensions.k8s.io", _) => {
+            let path = Path::new("metadata");
+            meta::validate_object_meta(object.at("metadata"), namespaced, rule, &path, errors);
+        }
+        _ => meta::validate_meta(object, namespaced, rule, errors),
     }
     rest_of(group, kind, object, errors);
 }
@@ -151,6 +171,9 @@ fn rest_of(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
             rest::priority_level(object, errors)
         }
         ("apiregistration.k8s.io", "APIService") => rest::api_service(object, errors),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            crate::custom::definition::validate(object, errors);
+        }
         _ => {}
     }
 }

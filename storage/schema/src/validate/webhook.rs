@@ -125,7 +125,8 @@ fn resources(rule: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn client(config: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+/// Where a webhook is called: a URL or a service.
+pub(crate) fn client(config: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     if config.has("url") == config.has("service") {
         errors.required(path, "exactly one of url or service is required");
         return;

@@ -14,8 +14,10 @@ pub struct Priority {
 /// The priority of every group that a CustomResourceDefinition brings.
 pub const CUSTOM_PRIORITY: Priority = Priority { group: 1000, version: 100 };
 
+type GroupRow = (&'static str, i32, &'static [(&'static str, i32)]);
+
 /// Group, its priority, and its versions with theirs. The core group is the empty one.
-const TABLE: &[(&str, i32, &[(&str, i32)])] = &[
+const TABLE: &[GroupRow] = &[
     ("apiregistration.k8s.io", 20_000, &[("v1", 18)]),
     ("", 18_000, &[("v1", 1)]),
     ("apps", 17_800, &[("v1", 15)]),

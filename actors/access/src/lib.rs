@@ -4,6 +4,7 @@
 //! |---|---|
 //! | who is it? | [`authn`]: certificates, static tokens, service account and bootstrap tokens, impersonation |
 //! | may they? | [`authz`] puts together [`rbac`] and [`node`] |
+//! | may somebody else? | [`review`]; for signers of certificates [`signers`] |
 //! | what is there at the start? | [`bootstrap`]: default roles and bindings, namespaces, flow control |
 //!
 //! Reads the cluster through [`trireme_schema::objects::Objects`]; knows neither stores nor sockets.
@@ -25,6 +26,8 @@ pub mod known;
 pub mod node;
 mod quote;
 pub mod rbac;
+pub mod review;
+pub mod signers;
 mod user;
 
 pub use attributes::{Attributes, Authorizer, Decision, NonResourceRule, ResourceRule, Rules};

@@ -1,1 +1,51 @@
 //! trireme-apiserver: the Kubernetes API over the replicated store: one front door for every read and write.
+//!
+//! **Path of a request.** [`handler`] reads it, `gate` says who asks and whether they may, `dispatch` finds the verb,
+//! [`verbs`](mod@verbs) carry it out over [`catalogue`] (the kinds) and [`records`] (the store), `render` writes the answer.
+//! A write is: decode, begin, mutating admission, finish (defaults, validation), validating admission, allocation, one
+//! transaction guarded by the version it was decided upon; when that changed meanwhile, all of it again.
+//!
+//! **Laws.** Reads of the stored version parse nothing. A write is one transaction, under a request id, so that it
+//! applies once. What a client is told was done is durable. Watches share cursor, events and encodings; a slow client
+//! is ended, never buffered without limit. Custom and built-in kinds go the same way.
+//!
+//! **Deliberately absent.** Sockets (net/http), disks (storage/raft), what kinds mean (storage/schema), who may do what
+//! (actors/access), policies on writes (actors/admission).
+
+mod allocation;
+mod body;
+mod bootstrap;
+pub mod catalogue;
+mod cidr;
+mod config;
+mod dispatch;
+mod failures;
+mod gate;
+pub mod handler;
+mod health;
+mod kinds;
+pub mod limits;
+mod outcome;
+mod paths;
+mod publishing;
+mod query;
+pub mod records;
+mod render;
+mod request_info;
+mod scope;
+mod selectable;
+mod server;
+mod service;
+mod subresources;
+mod verbs;
+mod watch;
+
+pub use bootstrap::bootstrap;
+pub use cidr::Cidr;
+pub use config::ServerConfig;
+pub use handler::ApiHandler;
+pub use query::Query;
+pub use request_info::RequestInfo;
+pub use server::{Server, ServerError};
+pub use service::{ApiService, ApiServiceError, ApiServiceParts};
+pub use trireme_access::authz::{Mode, ModeError};

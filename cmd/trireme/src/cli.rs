@@ -73,6 +73,8 @@ pub(crate) enum Command {
     /// Arm, list and heal faults in a running cluster.
     #[command(subcommand)]
     Chaos(ChaosCommand),
+    /// Print the administrator's kubeconfig of a running cluster.
+    Kubeconfig(KubeconfigArgs),
     /// Look at and change the members of the replicated store; save and restore its content.
     #[command(subcommand)]
     Raft(RaftCommand),
@@ -97,7 +99,10 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) signing: SigningArgs,
 
-    /// First address of the bus (UDP); further machines take the ports above it. Port 0 picks free ports.
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+
+    /// First address of the bus (UDP) and the API (TCP); further machines take the ports above it. Port 0 picks free ports.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
 
@@ -116,6 +121,64 @@ pub(crate) struct UpArgs {
     /// Write this file when every machine is up and sees every other one.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// A part of the cluster that a machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Component {
+    /// The Kubernetes API.
+    Api,
+    /// The controllers.
+    Controllers,
+    /// The scheduler.
+    Scheduler,
+    /// Running pods.
+    Node,
+}
+
+impl std::fmt::Display for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Api => "api",
+            Self::Controllers => "controllers",
+            Self::Scheduler => "scheduler",
+            Self::Node => "node",
+        })
+    }
+}
+
+/// The API server.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ApiArgs {
+    /// What to run, comma-separated; what is not built yet is refused by name.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "api", value_name = "NAMES")]
+    pub(crate) components: Vec<Component>,
+
+    /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_auth_file: Option<PathBuf>,
+
+    /// The range that the addresses of Services come from.
+    #[arg(long, default_value = "10.96.0.0/12", value_name = "CIDR")]
+    pub(crate) service_cidr: String,
+
+    /// Who decides what is allowed: Node, RBAC, AlwaysAllow, AlwaysDeny; the first opinion counts.
+    #[arg(long, default_value = "Node,RBAC", value_name = "MODES")]
+    pub(crate) authorization_mode: String,
+
+    /// Write the administrator's kubeconfig here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct KubeconfigArgs {
+    #[command(flatten)]
+    pub(crate) data: DataDirArg,
+
+    /// The server's address to write, when clients reach it under another one.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) server: Option<SocketAddr>,
 }
 
 /// How servers sign.
@@ -162,7 +225,10 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) signing: SigningArgs,
 
-    /// Address of the bus (UDP). Port 0 picks a free port once and keeps it over restarts.
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+
+    /// Address of the bus (UDP) and the API (TCP). Port 0 picks a free port once and keeps it over restarts.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
+use trireme_apiserver::ApiService;
 use trireme_bus::{
     Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, Publishers, RegistryService, Service,
 };
@@ -26,7 +27,8 @@ use trireme_store::{
     ClusterClock, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
 };
 
-use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
+use crate::api::ApiMachine;
+use crate::cli::{AgentArgs, ApiArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
 use crate::permissions::permissions;
@@ -44,13 +46,14 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
-    Machine::start(&args.machine, way, Some(args.listen))?.run()
+    crate::api::check_components(&args.api.components)?;
+    Machine::start(&args.machine, way, Some(args.listen), Some(&args.api))?.run()
 }
 
 /// `trireme agent`.
 pub(crate) fn run_agent(args: &AgentArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Agent, args.join, args.token.as_deref())?;
-    Machine::start(&args.machine, way, None)?.run()
+    Machine::start(&args.machine, way, None, None)?.run()
 }
 
 struct Machine {
@@ -61,12 +64,19 @@ struct Machine {
     bus: Bus,
     /// Servers have one.
     store: Option<Arc<StoreHost>>,
+    /// Servers have one.
+    api: Option<(ApiService, ApiArgs)>,
     // Held as long as the machine runs.
-    _data: DataDir,
+    data: DataDir,
 }
 
 impl Machine {
-    fn start(args: &MachineArgs, way: Way, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+    fn start(
+        args: &MachineArgs,
+        way: Way,
+        listen: Option<SocketAddr>,
+        api: Option<&ApiArgs>,
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
         install_crypto_provider();
         trireme_kernel::install_panic_hook();
@@ -83,6 +93,7 @@ impl Machine {
         let membership = kernel.io().block_on(Membership::obtain(&data, &profile, &way))?;
         let me = membership.credentials.identity().identity_name().clone();
         let trust = LiveTrust::new(membership.book.trust().clone());
+        let api_trust = trust.clone();
         let store = store_host(&data, &membership, &kernel);
         let (service, publishers) = services(&kernel, store.as_ref());
         let door = JoinDoor::new(kernel.registry(), machine_path(&me, "cluster"));
@@ -131,11 +142,27 @@ impl Machine {
             tree.add(StoreActor::spec(Arc::clone(store)))?;
             tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
         }
-        Ok(Self { args: args.clone(), started, me, kernel, bus, store, _data: data })
+        let api = match (api, address, &store, &membership.authority) {
+            (Some(args), Some(address), Some(store), Some(authority)) => {
+                let machine = ApiMachine {
+                    store: Arc::clone(store),
+                    authority: Arc::clone(authority),
+                    trust: api_trust,
+                    name: me.name(),
+                    listen: address,
+                    any_port: listen.is_some_and(|asked| asked.port() == 0),
+                    io: kernel.io(),
+                };
+                let started = kernel.io().block_on(crate::api::start(args, machine))?;
+                Some((started, args.clone()))
+            }
+            _ => None,
+        };
+        Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
 
     /// Runs until told to stop, then stops in order.
-    fn run(self) -> anyhow::Result<()> {
+    fn run(mut self) -> anyhow::Result<()> {
         self.kernel.io().clone().block_on(async move {
             let mut stop = signals::stop()?.or_stdin_eof(self.args.stop_on_stdin_eof)?;
             let ready = tokio::select! {
@@ -148,6 +175,9 @@ impl Machine {
             if matches!(ready, Ok(true)) {
                 let signal = stop.recv().await;
                 tracing::info!(%signal, "stopping");
+            }
+            if let Some((api, _)) = self.api.take() {
+                api.shutdown().await;
             }
             if let Some(store) = &self.store {
                 store.hand_over().await;
@@ -170,6 +200,9 @@ impl Machine {
         let members = members.context("the machine's tree of actors did not start")?;
         if let Some(store) = &self.store {
             store_stands(store).await?;
+        }
+        if let Some((api, args)) = &self.api {
+            crate::api::ready(api, args, &self.data.admin(), &self.args.data.data_dir).await?;
         }
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");

@@ -1,6 +1,7 @@
 //! The binary: command line and composition root. Business rules live in the crates below it.
 
 mod actors;
+mod api;
 mod chaos;
 mod cli;
 mod connect;
@@ -49,6 +50,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Token(command) => token::run(command),
         Command::Actors(args) => actors::run(args),
+        Command::Kubeconfig(args) => api::print_kubeconfig(args),
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),

@@ -42,6 +42,7 @@ fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
     machine::run_server(&ServerArgs {
         machine,
         signing: args.signing.clone(),
+        api: args.api.clone(),
         listen: args.listen,
         join: None,
         token: None,
@@ -65,6 +66,7 @@ impl<'a> Up<'a> {
                 "--node-name names one machine; with --servers or --agents they are called s1, s2, ... and a1, a2, ..."
             );
         }
+        crate::api::check_components(&args.api.components)?;
         let root = DataDir::open(&args.data.data_dir)?;
         let started = Instant::now();
         let seed = u64::from(std::process::id());
@@ -150,6 +152,7 @@ impl<'a> Up<'a> {
             arguments.push(format!("--listen={}", self.listen(name)?));
             let life = humantime::format_duration(self.args.signing.cluster_signing_duration);
             arguments.push(format!("--cluster-signing-duration={life}"));
+            arguments.extend(self.api_arguments(name));
         }
         if let (Some(_), Some(join)) = (&token, join) {
             arguments.push(format!("--join={join}"));
@@ -157,6 +160,20 @@ impl<'a> Up<'a> {
         let log = folder.join("trireme.log");
         self.launcher.add(Program { name: name.to_owned(), arguments, token, log });
         Ok(())
+    }
+
+    /// The flags of the API server; the first server writes the kubeconfig.
+    fn api_arguments(&self, name: &str) -> Vec<String> {
+        let api = &self.args.api;
+        let mut out = vec![
+            format!("--service-cidr={}", api.service_cidr),
+            format!("--authorization-mode={}", api.authorization_mode),
+        ];
+        out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
+        if name == "s1" {
+            out.extend(api.kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display())));
+        }
+        out
     }
 
     fn listen(&self, name: &str) -> anyhow::Result<SocketAddr> {

@@ -1,0 +1,341 @@
+//! Addresses and ports of Services, given in the transaction that writes the Service.
+//!
+//! A cluster address is held by its IPAddress object, a node port by a record of its own: the transaction creates them
+//! under the guard that they do not exist, so that two Services never get the same, and nothing leaks. Choosing is
+//! random among the free; a taken choice is chosen anew by the next attempt.
+
+use serde_json::{Value, json};
+use trireme_mvcc::{Key, Operation};
+use trireme_schema::field::{ErrorList, Path};
+use trireme_schema::request::Target;
+use trireme_schema::status::{Failure, Status};
+use trireme_schema::view::{Edit, View};
+
+use crate::failures::WriteError;
+use crate::records::{Commit, ROOT, ResourceKey, encode};
+use crate::scope::Scope;
+use crate::server::Server;
+use crate::verbs::Writing;
+
+/// Node ports, first and last.
+const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
+/// Draws of an address or port before the range counts as full.
+const DRAWS: usize = 2_000;
+
+fn is_service(scope: &Scope) -> bool {
+    (scope.kind.group.as_str(), scope.kind.kind.as_str()) == ("", "Service")
+}
+
+fn addresses() -> ResourceKey {
+    ResourceKey { group: "networking.k8s.io".to_owned(), resource: "ipaddresses".to_owned(), namespaced: false }
+}
+
+fn port_key(port: i64) -> Key {
+    Key::from(format!("{ROOT}~allocations/nodeports/{port}").as_str())
+}
+
+/// Gives a new Service its addresses and ports.
+pub(crate) async fn for_create(
+    writing: &Writing<'_>,
+    object: &mut Value,
+    commit: &mut Commit,
+) -> Result<(), WriteError> {
+    if !is_service(writing.scope) {
+        return Ok(());
+    }
+    Plan { writing, old: None }.settle(object, commit).await
+}
+
+/// Gives a changed Service what it lacks and takes back what it no longer has.
+pub(crate) async fn for_update(
+    writing: &Writing<'_>,
+    old: &Value,
+    new: &mut Value,
+    commit: &mut Commit,
+) -> Result<(), WriteError> {
+    if !is_service(writing.scope) || !writing.scope.info.subresource.is_empty() {
+        return Ok(());
+    }
+    Plan { writing, old: Some(old) }.settle(new, commit).await
+}
+
+/// Takes back what a deleted Service had.
+pub(crate) async fn for_delete(
+    server: &Server,
+    scope: &Scope,
+    object: &Value,
+    commit: &mut Commit,
+) -> Result<(), WriteError> {
+    if !is_service(scope) {
+        return Ok(());
+    }
+    for address in own_addresses(object) {
+        release(server, commit, addresses().key("", &address)).await?;
+    }
+    for port in own_ports(object) {
+        release(server, commit, port_key(port)).await?;
+    }
+    Ok(())
+}
+
+async fn release(server: &Server, commit: &mut Commit, key: Key) -> Result<(), WriteError> {
+    // Absent only when it was never recorded: deleting nothing changes nothing.
+    let _ = server;
+    commit.operations.push(Operation::Delete { key });
+    Ok(())
+}
+
+fn own_addresses(service: &Value) -> Vec<String> {
+    let spec = service.at("spec");
+    if spec.text("type") == "ExternalName" {
+        return Vec::new();
+    }
+    let listed: Vec<String> = spec.list("clusterIPs").iter().filter_map(|v| v.as_str()).map(str::to_owned).collect();
+    listed.into_iter().filter(|text| !text.is_empty() && text != "None").collect()
+}
+
+fn own_ports(service: &Value) -> Vec<i64> {
+    let spec = service.at("spec");
+    let mut ports: Vec<i64> = spec.list("ports").iter().filter_map(|port| port.int("nodePort")).collect();
+    ports.extend(spec.int("healthCheckNodePort"));
+    ports.retain(|port| *port != 0);
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Whether a Service of this type has node ports by itself.
+fn wants_ports(spec: &Value) -> bool {
+    match spec.text("type") {
+        "NodePort" => true,
+        "LoadBalancer" => spec.at("allocateLoadBalancerNodePorts") != &Value::Bool(false),
+        _ => false,
+    }
+}
+
+struct Plan<'a> {
+    writing: &'a Writing<'a>,
+    old: Option<&'a Value>,
+}
+
+impl Plan<'_> {
+    async fn settle(&self, object: &mut Value, commit: &mut Commit) -> Result<(), WriteError> {
+        let (had_addresses, had_ports) = match self.old {
+            Some(old) => (own_addresses(old), own_ports(old)),
+            None => (Vec::new(), Vec::new()),
+        };
+        let external = object.at("spec").text("type") == "ExternalName";
+        if !external {
+            self.addresses(object, &had_addresses, commit).await?;
+            self.ports(object, &had_ports, commit).await?;
+        }
+        let (addresses_now, ports_now) = (own_addresses(object), own_ports(object));
+        for address in had_addresses.iter().filter(|address| !addresses_now.contains(address)) {
+            release(self.writing.server, commit, addresses().key("", address)).await?;
+        }
+        for port in had_ports.iter().filter(|port| !ports_now.contains(port)) {
+            release(self.writing.server, commit, port_key(*port)).await?;
+        }
+        if self.writing.scope.dry_run() {
+            *commit = Commit::default();
+        }
+        Ok(())
+    }
+
+    async fn addresses(&self, object: &mut Value, had: &[String], commit: &mut Commit) -> Result<(), WriteError> {
+        let asked = own_addresses(object);
+        let headless = object.at("spec").text("clusterIP") == "None";
+        let name = object.at("metadata").text("name").to_owned();
+        let namespace = object.at("metadata").text("namespace").to_owned();
+        let Some(spec) = object.get_some("spec") else { return Ok(()) };
+        if !headless && asked.is_empty() {
+            let address = self.free_address().await?;
+            spec.put("clusterIP", address.clone());
+            spec.put("clusterIPs", vec![address]);
+        }
+        let with_selector = spec.map("selector").is_some_and(|s| !s.is_empty());
+        if !spec.has("ipFamilies") {
+            let dual = headless && !with_selector;
+            let families: Vec<&str> = if dual { vec!["IPv4", "IPv6"] } else { vec!["IPv4"] };
+            spec.put("ipFamilies", families);
+            spec.default("ipFamilyPolicy", if dual { "RequireDualStack" } else { "SingleStack" });
+        }
+        spec.default("ipFamilyPolicy", "SingleStack");
+        for address in own_addresses(object).iter().filter(|address| !had.contains(address)) {
+            self.check_address(object, address).await?;
+            let held = ip_address(address, &namespace, &name, self.writing);
+            commit.create(addresses().key("", address), encode(&held));
+        }
+        Ok(())
+    }
+
+    async fn free_address(&self) -> Result<String, WriteError> {
+        let server = self.writing.server;
+        for _ in 0..DRAWS {
+            let Some(address) = server.config.service_cidr.draw((server.config.random)()) else { break };
+            let text = address.to_string();
+            if server.records.get(&addresses().key("", &text)).await?.is_none() {
+                return Ok(text);
+            }
+        }
+        Err(Status::internal("failed to allocate a serviceIP: range is full").into())
+    }
+
+    async fn check_address(&self, service: &Value, address: &str) -> Result<(), WriteError> {
+        let server = self.writing.server;
+        let why = match address.parse() {
+            Ok(parsed) if server.config.service_cidr.contains(parsed) => {
+                match server.records.get(&addresses().key("", address)).await? {
+                    None => return Ok(()),
+                    Some(_) => "provided IP is already allocated".to_owned(),
+                }
+            }
+            _ => format!(
+                "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
+                server.config.service_cidr
+            ),
+        };
+        let mut errors = ErrorList::new();
+        let shown = service.at("spec").list("clusterIPs").iter().map(|v| v.to_string()).collect::<Vec<_>>().join(",");
+        let path = Path::new("spec");
+        errors.invalid_text(
+            &path.child("clusterIPs"),
+            &format!("[]string{{{shown}}}"),
+            format!("failed to allocate IP {address}: {why}"),
+        );
+        Err(self.invalid(service, &errors).into())
+    }
+
+    async fn ports(&self, object: &mut Value, had: &[i64], commit: &mut Commit) -> Result<(), WriteError> {
+        let wants = wants_ports(object.at("spec"));
+        let mut taken = Vec::new();
+        let count = object.at("spec").list("ports").len();
+        for index in 0..count {
+            let port = &object.at("spec").list("ports")[index];
+            let asked = port.int("nodePort").unwrap_or(0);
+            let same = self.sibling(object, index);
+            if asked != 0 {
+                self.take_port(object, asked, index, had, &mut taken, commit).await?;
+            } else if wants {
+                let chosen = match same {
+                    Some(port) => port,
+                    None => self.free_port(&taken).await?,
+                };
+                if let Some(item) = object.get_some("spec").and_then(|spec| spec.items("ports").nth(index)) {
+                    item.put("nodePort", chosen);
+                }
+                self.take_port(object, chosen, index, had, &mut taken, commit).await?;
+            }
+        }
+        let spec = object.at("spec");
+        let local = spec.text("type") == "LoadBalancer" && spec.text("externalTrafficPolicy") == "Local";
+        if local {
+            let port = match spec.int("healthCheckNodePort").unwrap_or(0) {
+                0 => self.free_port(&taken).await?,
+                asked => asked,
+            };
+            if let Some(spec) = object.get_some("spec") {
+                spec.put("healthCheckNodePort", port);
+            }
+            self.take_port(object, port, usize::MAX, had, &mut taken, commit).await?;
+        }
+        Ok(())
+    }
+
+    /// A port of the same number and another protocol shares its node port.
+    fn sibling(&self, object: &Value, index: usize) -> Option<i64> {
+        let ports = object.at("spec").list("ports");
+        let own = &ports[index];
+        ports[..index]
+            .iter()
+            .find(|other| {
+                other.int("port") == own.int("port") && other.text("protocol") != own.text("protocol")
+            })
+            .and_then(|other| other.int("nodePort"))
+    }
+
+    async fn take_port(
+        &self,
+        service: &Value,
+        port: i64,
+        index: usize,
+        had: &[i64],
+        taken: &mut Vec<i64>,
+        commit: &mut Commit,
+    ) -> Result<(), WriteError> {
+        if taken.contains(&port) {
+            return Ok(());
+        }
+        taken.push(port);
+        if had.contains(&port) {
+            return Ok(());
+        }
+        let spec = Path::new("spec");
+        let (ports, health) = (spec.child("ports"), spec.child("healthCheckNodePort"));
+        let item = ports.index(index);
+        let own = item.child("nodePort");
+        let path = if index == usize::MAX { health } else { own };
+        let mut errors = ErrorList::new();
+        if !NODE_PORTS.contains(&port) {
+            errors.invalid_text(
+                &path,
+                &port.to_string(),
+                format!(
+                    "provided port is not in the valid range. The range of valid ports is {}-{}",
+                    NODE_PORTS.start(),
+                    NODE_PORTS.end()
+                ),
+            );
+        } else if self.port_is_taken(port).await? {
+            errors.invalid_text(&path, &port.to_string(), "provided port is already allocated");
+        }
+        if !errors.is_empty() {
+            return Err(self.invalid(service, &errors).into());
+        }
+        let name = service.at("metadata");
+        let owner = json!({"namespace": name.text("namespace"), "name": name.text("name")});
+        commit.create(port_key(port), owner.to_string().into());
+        Ok(())
+    }
+
+    async fn port_is_taken(&self, port: i64) -> Result<bool, WriteError> {
+        let key = port_key(port);
+        Ok(self.writing.server.records.exists(&key).await?)
+    }
+
+    async fn free_port(&self, taken: &[i64]) -> Result<i64, WriteError> {
+        let server = self.writing.server;
+        let span = u64::try_from(NODE_PORTS.end() - NODE_PORTS.start() + 1).unwrap_or(1);
+        for _ in 0..DRAWS {
+            let step = i64::try_from((server.config.random)() % span).unwrap_or(0);
+            let port = NODE_PORTS.start() + step;
+            if !taken.contains(&port) && !self.port_is_taken(port).await? {
+                return Ok(port);
+            }
+        }
+        Err(Status::internal("failed to allocate a nodePort: range is full").into())
+    }
+
+    fn invalid(&self, service: &Value, errors: &ErrorList) -> Failure {
+        let target: Target<'_> = self.writing.scope.kind.rules.target();
+        Status::invalid(target.group, target.kind, service.at("metadata").text("name"), errors)
+    }
+}
+
+/// The object that holds a cluster address.
+fn ip_address(address: &str, namespace: &str, name: &str, writing: &Writing<'_>) -> Value {
+    json!({
+        "kind": "IPAddress",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {
+            "name": address,
+            "uid": writing.server.new_uid(),
+            "creationTimestamp": writing.scope.now,
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": if address.contains(':') { "IPv6" } else { "IPv4" },
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            },
+        },
+        "spec": {"parentRef": {"resource": "services", "namespace": namespace, "name": name}},
+    })
+}

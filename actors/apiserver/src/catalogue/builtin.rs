@@ -1,0 +1,97 @@
+//! Built-in kinds.
+
+use serde_json::Value;
+use trireme_publish::table::TableFormat;
+use trireme_schema::kinds::Kind;
+use trireme_schema::request::{Target, strategy};
+use trireme_schema::status::Failure;
+
+use super::kind_rules::KindRules;
+use super::served_kind::ServedKind;
+use crate::records::ResourceKey;
+use crate::render::RELEASE;
+use crate::selectable;
+
+/// The versions in which kinds are stored that are served in several: group, plural, stored group, stored version.
+const STORED_ELSEWHERE: [(&str, &str, &str, &str); 2] =
+    [("autoscaling", "horizontalpodautoscalers", "autoscaling", "v2"), ("events.k8s.io", "events", "", "v1")];
+
+/// Kinds that upstream calls deprecated on each use.
+const DEPRECATED: [(&str, &str, &str); 2] = [
+    ("", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+    ("", "endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+];
+
+struct Builtin {
+    target: Target<'static>,
+    selectable: &'static [&'static str],
+}
+
+/// A built-in kind as served; `None` for one whose structure this build does not know.
+pub(super) fn served(kind: &'static Kind) -> Option<ServedKind> {
+    let elsewhere = STORED_ELSEWHERE.iter().find(|(group, plural, ..)| *group == kind.group && *plural == kind.plural);
+    let (stored_group, stored_version) = elsewhere.map_or((kind.group.as_str(), kind.version.as_str()), |e| (e.2, e.3));
+    let target = Target::builtin(kind)?;
+    let deprecation = DEPRECATED.iter().find(|(group, plural, _)| *group == kind.group && *plural == kind.plural);
+    Some(ServedKind {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        kind: kind.kind.clone(),
+        list_kind: format!("{}List", kind.kind),
+        plural: kind.plural.clone(),
+        singular: kind.singular.clone(),
+        namespaced: kind.namespaced,
+        verbs: kind.verbs.clone(),
+        short_names: kind.short_names.clone(),
+        categories: kind.categories.clone(),
+        subresources: kind.subresources.clone(),
+        storage: ResourceKey {
+            group: stored_group.to_owned(),
+            resource: kind.plural.clone(),
+            namespaced: kind.namespaced,
+        },
+        stored_version: stored_version.to_owned(),
+        is_stored: stored_group == kind.group && stored_version == kind.version,
+        custom: false,
+        deprecation: deprecation.filter(|(_, plural, _)| *plural != "endpoints").map(|(.., text)| (*text).to_owned()),
+        rules: Box::new(Builtin { target, selectable: selectable::builtin(&kind.group, &kind.plural) }),
+        table: std::sync::OnceLock::new(),
+    })
+}
+
+impl KindRules for Builtin {
+    fn target(&self) -> Target<'_> {
+        self.target
+    }
+
+    fn warnings(&self, old: Option<&Value>, object: &Value) -> Vec<String> {
+        let (group, kind) = (self.target.group, self.target.kind);
+        match old {
+            None => trireme_schema::validate::warnings(group, kind, object),
+            Some(old) if kind == "CronJob" && old["spec"] != object["spec"] => {
+                trireme_schema::validate::warnings(group, kind, object)
+            }
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn from_stored(&self, object: Value) -> Result<Value, Failure> {
+        Ok(object)
+    }
+
+    fn to_stored(&self, object: Value) -> Result<Value, Failure> {
+        Ok(object)
+    }
+
+    fn creates_on_update(&self) -> bool {
+        strategy(self.target.group, self.target.kind).create_on_update
+    }
+
+    fn selectable_fields(&self) -> &[&'static str] {
+        self.selectable
+    }
+
+    fn table(&self) -> TableFormat {
+        TableFormat::built_in(self.target.group, self.target.version, self.target.kind, RELEASE)
+    }
+}

@@ -1,0 +1,134 @@
+//! [`Server`]: everything that requests share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use trireme_access::authn::{Authentication, TokenFile, TokenFileError};
+use trireme_access::authz::{authorize, authorizers};
+use trireme_access::node::NodeReads;
+use trireme_access::rbac::Rbac;
+use trireme_access::{Attributes, Authorizer};
+use trireme_admission::{Chain, ChainConfig, ChainError};
+use trireme_schema::objects::Objects;
+use trireme_schema::status::Failure;
+use trireme_store::StoreHost;
+
+use crate::catalogue::Catalogue;
+use crate::config::ServerConfig;
+use crate::failures::store_failure;
+use crate::health::Readiness;
+use crate::publishing::Published;
+use crate::records::{Records, ResourceKey, StoreView};
+use crate::scope::Scope;
+use crate::watch::Hub;
+
+/// Letters of generated names: no vowels, nothing that looks like another.
+const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Length of the suffix of generated names.
+const SUFFIX_LENGTH: usize = 5;
+
+/// Why an API server cannot be made. Not retryable: settings must change.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The token file.
+    #[error("--token-auth-file: {0}")]
+    Tokens(#[from] TokenFileError),
+    /// The admission plugins.
+    #[error("admission: {0}")]
+    Admission(#[from] ChainError),
+}
+
+/// The API server of one process: state shared by its requests.
+pub struct Server {
+    pub(crate) config: ServerConfig,
+    pub(crate) records: Arc<Records>,
+    pub(crate) view: Arc<dyn Objects>,
+    pub(crate) catalogue: Arc<ArcSwap<Catalogue>>,
+    pub(crate) published: Published,
+    pub(crate) hub: Hub,
+    pub(crate) authentication: Authentication,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) rbac: Arc<Rbac>,
+    pub(crate) admission: Chain,
+    pub(crate) ready: Readiness,
+}
+
+impl Server {
+    /// An API server over the member of this process.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn new(config: ServerConfig, host: Arc<StoreHost>) -> Result<Arc<Self>, ServerError> {
+        let records = Arc::new(Records::new(host, config.random));
+        let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::builtin()));
+        let located = catalogue.clone();
+        let locate = move |group: &str, resource: &str| located.load().stored(group, resource).cloned();
+        let view: Arc<dyn Objects> = Arc::new(StoreView::new(records.clone(), Box::new(locate)));
+        let audiences = vec![config.issuer.clone()];
+        let mut authentication = Authentication::new(audiences.clone(), config.anonymous);
+        if let Some(text) = &config.token_file {
+            authentication = authentication.with_tokens(Arc::new(TokenFile::parse(text, audiences.clone())?));
+        }
+        let rbac = Arc::new(Rbac::new(view.clone()));
+        let authorizer = authorizers(&config.authorization, &view, &rbac, NodeReads::Own);
+        let admission = Chain::upstream(&ChainConfig { api_audiences: audiences, ..ChainConfig::default() })?;
+        Ok(Arc::new(Self {
+            hub: Hub::new(records.clone()),
+            published: Published::new(&catalogue.load()),
+            ready: Readiness::default(),
+            config,
+            records,
+            view,
+            catalogue,
+            authentication,
+            authorizer,
+            rbac,
+            admission,
+        }))
+    }
+
+    /// Waits until this member has every acknowledged write.
+    pub(crate) async fn settle(&self) -> Result<(), Failure> {
+        self.records.settle().await.map_err(|error| store_failure(&error))
+    }
+
+    /// Where a resource is stored.
+    pub(crate) fn stored_at(&self, group: &str, resource: &str) -> Option<ResourceKey> {
+        self.catalogue.load().stored(group, resource).cloned()
+    }
+
+    /// Whether the scope's user may do `verb` as well: an update that creates needs both.
+    pub(crate) fn check_access(&self, scope: &Scope, verb: &str) -> Result<(), Failure> {
+        let attributes = Attributes { verb: verb.to_owned(), ..attributes(scope) };
+        authorize(&*self.authorizer, &attributes).map(|_| ())
+    }
+
+    /// A random UUID.
+    pub(crate) fn new_uid(&self) -> String {
+        let bits = u128::from((self.config.random)()) << 64 | u128::from((self.config.random)());
+        // Version 4, variant 1.
+        let bits = bits & !(0xf << 76) | (4 << 76);
+        let bits = bits & !(0x3 << 62) | (2 << 62);
+        let hex = format!("{bits:032x}");
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    /// A suffix for a generated name.
+    pub(crate) fn new_suffix(&self) -> String {
+        let mut random = (self.config.random)();
+        let count = SUFFIX_LETTERS.len() as u64;
+        (0..SUFFIX_LENGTH)
+            .map(|_| {
+                let letter = usize::try_from(random % count).expect("below the number of letters");
+                random /= count;
+                char::from(SUFFIX_LETTERS[letter])
+            })
+            .collect()
+    }
+}
+
+/// What a scope asks for, as authorizers see it.
+pub(crate) fn attributes(scope: &Scope) -> Attributes {
+    crate::gate::attributes(&scope.user, &scope.info, &scope.query)
+}

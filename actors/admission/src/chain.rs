@@ -147,7 +147,7 @@ impl Chain {
             }
             match plugins::build(name, config)? {
                 Some(plugin) => chain.plugins.push(plugin),
-                None if LATER.contains(&name) || !enabled => {}
+                None if LATER.contains(&name) => {}
                 None => return Err(ChainError::NotBuilt { name: name.to_owned() }),
             }
         }

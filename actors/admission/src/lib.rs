@@ -22,6 +22,8 @@
 #![allow(clippy::collapsible_if)]
 
 mod chain;
+#[cfg(test)]
+mod chain_test;
 mod config;
 mod plugin;
 mod plugins;
@@ -29,6 +31,8 @@ mod pod;
 mod refuse;
 mod request;
 mod resources;
+#[cfg(test)]
+mod testing;
 
 pub use chain::{Chain, ChainError, ON_BY_DEFAULT, ORDER};
 pub use config::{ChainConfig, LimitedResource, NamespaceTolerations, NodeSelectors, PodSecurityConfig};

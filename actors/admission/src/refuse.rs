@@ -33,7 +33,7 @@ pub(crate) fn aggregate(reasons: &[String]) -> String {
     if let [only] = once.as_slice() { (*only).to_owned() } else { format!("[{}]", once.join(", ")) }
 }
 
-/// `"a", "b"`
+/// `"a", "b"`; nothing inside is escaped.
 pub(crate) fn quoted<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    names.into_iter().map(|name| format!("{:?}", name.as_ref())).collect::<Vec<_>>().join(", ")
+    names.into_iter().map(|name| format!("\"{}\"", name.as_ref())).collect::<Vec<_>>().join(", ")
 }

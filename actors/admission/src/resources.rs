@@ -50,6 +50,17 @@ pub(crate) fn text(list: &Amounts) -> String {
     list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(",")
 }
 
+/// Whether a name is one of the cluster's own, such as `cpu` or `kubernetes.io/x`.
+pub(crate) fn is_native(name: &str) -> bool {
+    name.split_once('/')
+        .is_none_or(|(domain, _)| domain == "kubernetes.io" || domain.ends_with(".kubernetes.io"))
+}
+
+/// Whether a name is of a special resource that nodes advertise, such as `example.com/gpu`.
+pub(crate) fn is_extended(name: &str) -> bool {
+    !is_native(name) && !name.starts_with("requests.")
+}
+
 /// Which of a container's two lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {

@@ -5,6 +5,7 @@
 //! | who is it? | [`authn`]: certificates, static tokens, service account and bootstrap tokens, impersonation |
 //! | may they? | [`authz`] puts together [`rbac`] and [`node`] |
 //! | may somebody else? | [`review`]; for signers of certificates [`signers`] |
+//! | now, later, or not at all? | [`flow`]: priority and fairness |
 //! | what is there at the start? | [`bootstrap`]: default roles and bindings, namespaces, flow control |
 //!
 //! Reads the cluster through [`trireme_schema::objects::Objects`]; knows neither stores nor sockets.
@@ -22,6 +23,7 @@ mod attributes;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
+pub mod flow;
 pub mod known;
 pub mod node;
 mod quote;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::authentication::{Authenticated, TokenAuthenticator, own_audiences};
+use crate::known::AUTHENTICATED;
 use crate::user::User;
 
 /// Most lines a file may have.
@@ -70,13 +71,11 @@ impl TokenFile {
                 continue;
             }
             let groups = rest.first().map(String::as_str).filter(|groups| !groups.is_empty());
-            let groups = groups.map(|groups| groups.split(',').map(str::to_owned).collect());
-            let user = User {
-                name: name.clone(),
-                uid: uid.clone(),
-                groups: groups.unwrap_or_default(),
-                ..User::default()
-            };
+            let groups = groups.into_iter().flat_map(|groups| groups.split(',')).map(str::to_owned);
+            // The group of everybody is added here once, so that no request needs a copy of the user.
+            let groups = groups.filter(|group| group != AUTHENTICATED).chain([AUTHENTICATED.to_owned()]);
+            let user =
+                User { name: name.clone(), uid: uid.clone(), groups: groups.collect(), ..User::default() };
             users.insert(token.clone(), Arc::new(user));
         }
         Ok(Self { users, audiences })
@@ -140,11 +139,12 @@ mod tests {
         let file = TokenFile::parse(text, vec!["api".to_owned()]).unwrap();
         let user = |token: &str| {
             let found = file.authenticate(token, &["api".to_owned()], 0).unwrap();
-            found.map(|found| (found.user.name.clone(), found.user.groups.clone()))
+            found.map(|found| (found.user.name.clone(), found.user.groups.join(" ")))
         };
-        assert_eq!(user("t1"), Some(("alice".to_owned(), vec!["a".to_owned(), "b".to_owned()])));
-        assert_eq!(user("t2"), Some(("bob ".to_owned(), Vec::new())));
-        assert_eq!(user("t3"), Some(("c\"d".to_owned(), Vec::new())));
+        let named = |name: &str, groups: &str| Some((name.to_owned(), groups.to_owned()));
+        assert_eq!(user("t1"), named("alice", "a b system:authenticated"));
+        assert_eq!(user("t2"), named("bob ", "system:authenticated"));
+        assert_eq!(user("t3"), named("c\"d", "system:authenticated"));
         assert_eq!(user(""), None);
         assert_eq!(file.authenticate("t1", &["other".to_owned()], 0), Ok(None));
     }

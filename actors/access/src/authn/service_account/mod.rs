@@ -12,6 +12,7 @@ mod key;
 mod legacy;
 mod token_request;
 mod tokens;
+mod verified;
 
 pub use claims::{BoundObject, NewToken};
 pub use discovery::{jwks, openid_configuration};

@@ -14,6 +14,7 @@ use super::super::authentication::{Authenticated, TokenAuthenticator};
 use super::claims::{BoundObject, audiences};
 use super::key::VerifyingKey;
 use super::legacy;
+use super::verified::Verified;
 use crate::known::{
     CREDENTIAL_ID, NODE_NAME, NODE_UID, POD_NAME, POD_UID, service_account_groups, service_account_user,
 };
@@ -31,6 +32,7 @@ pub struct ServiceAccountTokens {
     keys: Vec<VerifyingKey>,
     api_audiences: Vec<String>,
     objects: Arc<dyn Objects>,
+    verified: Verified,
 }
 
 /// A service account that a token was found to stand for.
@@ -75,7 +77,7 @@ impl ServiceAccountTokens {
         api_audiences: Vec<String>,
         objects: Arc<dyn Objects>,
     ) -> Self {
-        Self { issuers, keys, api_audiences, objects }
+        Self { issuers, keys, api_audiences, objects, verified: Verified::default() }
     }
 
     /// The keys that a token may be signed with: by its `kid`, or all.
@@ -86,13 +88,31 @@ impl ServiceAccountTokens {
         self.keys.iter().filter(named).filter(fits).any(|key| key.verifies(token.signature, token.message))
     }
 
-    fn check(&self, text: &str, token: &Parsed<'_>, now: i64) -> Result<Account, String> {
-        check_times(&token.claims, now)?;
+    /// The claims of a token that is signed by one of the keys; `None` when it is not one of these issuers'.
+    fn claims(&self, text: &str) -> Result<Option<Arc<Value>>, String> {
+        if let Some(claims) = self.verified.claims(text) {
+            return Ok(Some(claims));
+        }
+        let Some(token) = parse(text) else { return Ok(None) };
+        let issuer = token.claims.text("iss");
+        if issuer != legacy::ISSUER && !self.issuers.iter().any(|own| own == issuer) {
+            return Ok(None);
+        }
+        if !self.signed(&token) {
+            return Err("go-jose/go-jose: error in cryptographic primitive".to_owned());
+        }
+        let claims = Arc::new(token.claims);
+        self.verified.keep(text, &claims);
+        Ok(Some(claims))
+    }
+
+    fn check(&self, text: &str, claims: &Value, now: i64) -> Result<Account, String> {
+        check_times(claims, now)?;
         let before = now - LEEWAY_SECONDS;
-        if token.claims.text("iss") == legacy::ISSUER {
-            legacy::check(text, &token.claims, &*self.objects, before)
+        if claims.text("iss") == legacy::ISSUER {
+            legacy::check(text, claims, &*self.objects, before)
         } else {
-            check_bound(&token.claims, &*self.objects, before)
+            check_bound(claims, &*self.objects, before)
         }
     }
 }
@@ -204,16 +224,9 @@ fn check_bound(claims: &Value, objects: &dyn Objects, before: i64) -> Result<Acc
 
 impl TokenAuthenticator for ServiceAccountTokens {
     fn authenticate(&self, text: &str, asked: &[String], now: i64) -> Result<Option<Authenticated>, String> {
-        let Some(token) = parse(text) else { return Ok(None) };
-        let issuer = token.claims.text("iss");
-        let old = issuer == legacy::ISSUER;
-        if !old && !self.issuers.iter().any(|own| own == issuer) {
-            return Ok(None);
-        }
-        if !self.signed(&token) {
-            return Err("go-jose/go-jose: error in cryptographic primitive".to_owned());
-        }
-        let mut good_for = audiences(&token.claims);
+        let Some(claims) = self.claims(text)? else { return Ok(None) };
+        let old = claims.text("iss") == legacy::ISSUER;
+        let mut good_for = audiences(&claims);
         if good_for.is_empty() && old {
             good_for.clone_from(&self.api_audiences);
         }
@@ -225,7 +238,7 @@ impl TokenAuthenticator for ServiceAccountTokens {
                 quote_list(asked)
             ));
         }
-        let account = self.check(text, &token, now)?;
+        let account = self.check(text, &claims, now)?;
         let user = User {
             name: service_account_user(&account.namespace, &account.name),
             uid: account.uid,

@@ -1,0 +1,5 @@
+//! What the replay needs.
+
+pub mod bootstrap;
+pub mod path;
+pub mod world;

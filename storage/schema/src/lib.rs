@@ -16,6 +16,7 @@
 #![allow(clippy::collapsible_match)]
 
 pub mod apply;
+pub mod convert;
 pub mod custom;
 pub mod defaults;
 pub mod field;

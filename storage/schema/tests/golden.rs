@@ -12,8 +12,8 @@ use std::path::Path;
 
 use golden_support::{Outcome, Tally, run_case};
 
-const AREAS: [&str; 6] =
-    ["crud-defaulting", "validation", "patch", "apply", "subresources", "protocol-errors"];
+const AREAS: [&str; 7] =
+    ["crud-defaulting", "validation", "patch", "apply", "subresources", "protocol-errors", "crd"];
 
 #[test]
 fn recorded_exchanges() {

@@ -122,6 +122,7 @@ impl Compiler {
             min_properties: schema.int("minProperties"),
             max_properties: schema.int("maxProperties"),
             values: schema.list("enum").to_vec(),
+            texts: schema.list("enum").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             required: schema.list("required").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             all_of,
             any_of,

@@ -100,7 +100,25 @@ pub fn to_stored(versions: &[CustomKind], mut object: Value) -> Result<Value, Fa
         return Err(Status::internal("the custom resource definition has no storage version"));
     };
     convert(&mut object, from, to)?;
+    whole_numbers(&mut object);
     Ok(object)
+}
+
+/// Whole numbers are stored without a fraction, as upstream's encoder writes them.
+fn whole_numbers(value: &mut Value) {
+    /// Floats below this hold every whole number exactly.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < EXACT);
+            if let Some(whole) = whole.and_then(|f| format!("{f:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -109,9 +127,7 @@ mod tests {
     use serde_json::json;
 
     fn widgets(strategy: &str) -> Vec<CustomKind> {
-        let schema = |p: Value| {
-            json!({"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":p}}}})
-        };
+        let schema = |p: Value| json!({"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":p}}}});
         CustomKind::compile(&json!({"spec":{"group":"e.com","scope":"Namespaced",
             "names":{"plural":"widgets","kind":"Widget"},"conversion":{"strategy":strategy},
             "versions":[
@@ -159,7 +175,10 @@ mod tests {
     fn webhooks_are_refused() {
         let kinds = widgets("Webhook");
         let stored = json!({"apiVersion":"e.com/v1","kind":"Widget","metadata":{"name":"x"}});
-        assert!(read_stored(&kinds, &kinds[0], stored.clone()).is_ok(), "the same version needs no conversion");
+        assert!(
+            read_stored(&kinds, &kinds[0], stored.clone()).is_ok(),
+            "the same version needs no conversion"
+        );
         let refused = read_stored(&kinds, &kinds[1], stored).unwrap_err();
         assert_eq!(refused.code, 500);
         assert!(refused.message.contains("webhooks are not built yet"), "{}", refused.message);

@@ -22,9 +22,32 @@ pub struct Format {
 
 /// Formats of strings, without dashes.
 const STRINGS: [&str; 26] = [
-    "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5",
-    "isbn", "isbn10", "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date",
-    "duration", "datetime", "k8sshortname", "k8slongname",
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
 ];
 
 impl Format {
@@ -91,9 +114,8 @@ static RGB_COLOR: LazyLock<Regex> = LazyLock::new(|| {
     const PART: &str = r"\s*(0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])\s*";
     expression(&format!(r"^rgb\({PART},{PART},{PART}\)$"))
 });
-static DATE_TIME: LazyLock<Regex> = LazyLock::new(|| {
-    expression(r"^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$")
-});
+static DATE_TIME: LazyLock<Regex> =
+    LazyLock::new(|| expression(r"^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$"));
 static CREDIT_CARD: LazyLock<Regex> = LazyLock::new(|| {
     expression(concat!(
         r"^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|",
@@ -160,7 +182,9 @@ fn parse_ip_with_zeros(text: &str) -> Option<IpAddr> {
         return text.parse().ok();
     }
     let number = |part: &str| {
-        (!part.is_empty() && part.bytes().all(|c| c.is_ascii_digit())).then(|| part.parse::<u8>().ok()).flatten()
+        (!part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
+            .then(|| part.parse::<u8>().ok())
+            .flatten()
     };
     let bytes: Option<Vec<u8>> = parts.into_iter().map(number).collect();
     bytes.and_then(|b| <[u8; 4]>::try_from(b).ok()).map(IpAddr::from)
@@ -273,7 +297,8 @@ fn is_duration(text: &str) -> bool {
     parse_duration_nanos(text).is_some()
         || DURATION_PART.captures_iter(text).any(|part| {
             let unit = part[2].to_lowercase();
-            let known = UNITS.contains(&unit.as_str()) || unit == "µs" || LONG.iter().any(|l| unit.starts_with(l));
+            let known =
+                UNITS.contains(&unit.as_str()) || unit == "µs" || LONG.iter().any(|l| unit.starts_with(l));
             known && part[1].parse::<i64>().is_ok()
         })
 }

@@ -18,7 +18,8 @@ pub(super) fn syntax(value: &Value) -> String {
             format!("[]interface {{}}{{{}}}", items.join(", "))
         }
         Value::Object(map) => {
-            let entries: Vec<String> = map.iter().map(|(k, v)| format!("{}:{}", quote(k), syntax(v))).collect();
+            let entries: Vec<String> =
+                map.iter().map(|(k, v)| format!("{}:{}", quote(k), syntax(v))).collect();
             format!("map[string]interface {{}}{{{}}}", entries.join(", "))
         }
     }

@@ -164,11 +164,7 @@ fn one_version(
             )
         }),
         columns: version.list("additionalPrinterColumns").iter().map(column).collect(),
-        selectable: version
-            .list("selectableFields")
-            .iter()
-            .map(|f| f.text("jsonPath").to_owned())
-            .collect(),
+        selectable: version.list("selectableFields").iter().map(|f| f.text("jsonPath").to_owned()).collect(),
         conversion: if spec.at("conversion").text("strategy") == "Webhook" {
             Conversion::Webhook
         } else {

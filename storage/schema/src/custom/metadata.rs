@@ -24,7 +24,10 @@ pub(super) enum Malformed {
 }
 
 /// Brings metadata into canonical form; returns the names of unknown fields below it.
-pub(super) fn decode_metadata(metadata: &mut Value, malformed: Malformed) -> Result<Vec<String>, DecodeError> {
+pub(super) fn decode_metadata(
+    metadata: &mut Value,
+    malformed: Malformed,
+) -> Result<Vec<String>, DecodeError> {
     if malformed == Malformed::Refuse {
         if metadata.is_null() {
             *metadata = Value::Object(Map::new());
@@ -49,7 +52,11 @@ pub(super) fn decode_metadata(metadata: &mut Value, malformed: Malformed) -> Res
 
 /// Decodes the metadata of objects embedded in a custom object. The object's own metadata is not looked at. Returns
 /// the paths of unknown fields, sorted; `Err` carries the text of the first malformed one.
-pub(super) fn coerce_embedded(value: &mut Value, rule: &Rule, malformed: Malformed) -> Result<Vec<String>, String> {
+pub(super) fn coerce_embedded(
+    value: &mut Value,
+    rule: &Rule,
+    malformed: Malformed,
+) -> Result<Vec<String>, String> {
     let mut walk = Coercer { malformed, unknown: Vec::new() };
     let root = Path::new("");
     walk.value(value, rule, false, &root)?;
@@ -63,7 +70,13 @@ struct Coercer {
 }
 
 impl Coercer {
-    fn value(&mut self, value: &mut Value, rule: &Rule, embedded: bool, path: &Path<'_>) -> Result<(), String> {
+    fn value(
+        &mut self,
+        value: &mut Value,
+        rule: &Rule,
+        embedded: bool,
+        path: &Path<'_>,
+    ) -> Result<(), String> {
         match value {
             Value::Object(map) => {
                 if embedded {
@@ -118,7 +131,13 @@ impl Coercer {
 }
 
 /// Checks identity and metadata of every embedded object.
-pub(super) fn check_embedded(value: &Value, rule: &Rule, embedded: bool, path: &Path<'_>, errors: &mut ErrorList) {
+pub(super) fn check_embedded(
+    value: &Value,
+    rule: &Rule,
+    embedded: bool,
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
     match value {
         Value::Object(map) => {
             if embedded {
@@ -126,7 +145,9 @@ pub(super) fn check_embedded(value: &Value, rule: &Rule, embedded: bool, path: &
             }
             for (name, inner) in map {
                 match (rule.properties.get(name), &rule.additional) {
-                    (Some(field), _) => check_embedded(inner, field, field.embedded, &path.child(name), errors),
+                    (Some(field), _) => {
+                        check_embedded(inner, field, field.embedded, &path.child(name), errors)
+                    }
                     (None, Additional::Each(each)) => {
                         check_embedded(inner, each, each.embedded, &path.key(name), errors);
                     }

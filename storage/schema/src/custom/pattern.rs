@@ -15,7 +15,9 @@ pub enum PatternError {
     #[error("error parsing regexp: {0}")]
     Syntax(String),
     /// It needs more memory than one schema may use.
-    #[error("the expression is too large: it and the other patterns of this schema need more memory than one schema may use")]
+    #[error(
+        "the expression is too large: it and the other patterns of this schema need more memory than one schema may use"
+    )]
     TooLarge,
 }
 

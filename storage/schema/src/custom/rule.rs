@@ -1,6 +1,6 @@
 //! [`Rule`]: the compiled schema of one value inside a custom object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -139,6 +139,8 @@ pub struct Checks {
     pub max_properties: Option<i64>,
     /// The only values; empty allows all.
     pub values: Vec<Value>,
+    /// The texts among them, to find one fast.
+    pub texts: BTreeSet<String>,
     /// Fields that must be there.
     pub required: Vec<String>,
     /// All of these hold.

@@ -19,7 +19,13 @@ impl CustomKind {
         }
         let metadata = object.at("metadata");
         let path = Path::new("metadata");
-        validate_object_meta(metadata, self.kind.namespaced, names::name_is_dns_subdomain, &path, &mut errors);
+        validate_object_meta(
+            metadata,
+            self.kind.namespaced,
+            names::name_is_dns_subdomain,
+            &path,
+            &mut errors,
+        );
         check(self.rule(), object, None, "", &mut errors);
         self.check_scale(object, true, &mut errors);
         let root = Path::new("");

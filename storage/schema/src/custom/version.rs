@@ -7,9 +7,7 @@ pub fn version_rank(name: &str) -> (u8, u64, u64, std::cmp::Reverse<String>) {
     let Some(rest) = name.strip_prefix('v') else { return other };
     let split = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let (major, tail) = rest.split_at(split);
-    let number = |digits: &str| {
-        digits.parse::<u64>().ok().filter(|n| *n > 0 && !digits.starts_with('0'))
-    };
+    let number = |digits: &str| digits.parse::<u64>().ok().filter(|n| *n > 0 && !digits.starts_with('0'));
     let Some(major) = number(major) else { return other };
     let plain = std::cmp::Reverse(String::new());
     if tail.is_empty() {
@@ -29,7 +27,8 @@ mod tests {
 
     #[test]
     fn upstream_order() {
-        let mut names = vec!["foo1", "v1", "v10", "v11beta2", "v3beta1", "v12alpha1", "v2", "foo10", "v11alpha2"];
+        let mut names =
+            vec!["foo1", "v1", "v10", "v11beta2", "v3beta1", "v12alpha1", "v2", "foo10", "v11alpha2"];
         names.sort_by_key(|name| std::cmp::Reverse(version_rank(name)));
         assert_eq!(
             names,

@@ -68,6 +68,13 @@ fn apply_one(object: &mut Value, operation: &Value, copied_bytes: &mut usize) ->
         "remove" => remove(object, &pointer(operation, "path")?).map(|_| ()).ok_or_else(missing),
         "replace" => {
             let path = pointer(operation, "path")?;
+            // Upstream's library takes any field of a map for there.
+            let absent_field = path
+                .split_last()
+                .is_some_and(|(_, parent)| get(object, parent).is_some_and(Value::is_object));
+            if absent_field {
+                return add(object, &path, operation.at("value").clone()).ok_or_else(missing);
+            }
             *get_mut(object, &path).ok_or_else(missing)? = operation.at("value").clone();
             Ok(())
         }
@@ -184,7 +191,7 @@ mod tests {
     fn failures() {
         for bad in [
             json!([{"op":"remove","path":"/zz"}]),
-            json!([{"op":"replace","path":"/zz","value":1}]),
+            json!([{"op":"replace","path":"/zz/y","value":1}]),
             json!([{"op":"add","path":"/zz/y","value":1}]),
             json!([{"op":"add","value":1}]),
             json!([{"path":"/a"}]),

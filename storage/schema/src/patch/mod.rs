@@ -2,13 +2,14 @@
 //! and gives the patched object, before decoding against the type.
 
 mod error;
+mod go;
 mod json_patch;
 mod merge;
 mod pointer;
 mod strategic;
 
 pub use error::PatchError;
+pub(crate) use go::go_value;
 pub use json_patch::apply_json_patch;
 pub use merge::{apply_merge_patch, decode_merge_patch};
 pub use strategic::apply_strategic_patch;
-pub(crate) use strategic::go_value;

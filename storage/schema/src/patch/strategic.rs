@@ -3,19 +3,17 @@
 //! Behaviour follows upstream's strategicpatch package, its list order included: items named by the patch come in the
 //! patch's order, items only the server has keep theirs, and where the two lists meet the server's order decides.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use super::error::PatchError;
+use super::go::{go_list, go_map};
 use crate::types::{Field, PatchRule, StructType, TypeRef};
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
 const DELETE_PRIMITIVES: &str = "$deleteFromPrimitiveList/";
-
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// Merges `patch` into `object`, whose type is `of`.
 ///
@@ -372,32 +370,6 @@ fn without_nulls_and_directives(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(without_directives_list(items)),
         other => other,
-    }
-}
-
-/// A map as Go prints it: `map[a:1 b:x]`.
-fn go_map(map: &Object) -> String {
-    let mut out = String::from("map[");
-    for (i, (name, value)) in map.iter().enumerate() {
-        let _ = write!(out, "{}{name}:{}", if i > 0 { " " } else { "" }, go_value(value));
-    }
-    out.push(']');
-    out
-}
-
-fn go_list(items: &[Value]) -> String {
-    let items: Vec<String> = items.iter().map(go_value).collect();
-    format!("[{}]", items.join(" "))
-}
-
-/// A value as Go's `%v` prints it.
-pub(crate) fn go_value(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(s) => s.clone(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(items) => go_list(items),
-        Value::Object(map) => go_map(map),
     }
 }
 

@@ -185,7 +185,10 @@ fn decode_custom(
     let fail = |why: String| {
         let kind = if kind.is_empty() { target.kind } else { &kind };
         let version = target.version;
-        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}: {why}", target.kind))
+        Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {}: {why}",
+            target.kind
+        ))
     };
     let unknown = custom.decode(&mut object).map_err(fail)?;
     let warnings = complain(duplicates, &unknown, validation).map_err(fail)?;

@@ -12,6 +12,7 @@ mod patch;
 mod scale;
 mod service;
 mod strategy;
+mod subresource;
 mod target;
 mod update;
 

@@ -131,6 +131,10 @@ pub fn apply_object(
     let applied =
         apply(old, &target.empty(), config, target.of, &writer, force).map_err(|e| e.to_status())?;
     let mut object = applied.object;
+    if applied.unchanged && old.is_some() {
+        // Upstream does not even default an object that stayed as it was.
+        return Ok(Decoded { object, warnings: Vec::new() });
+    }
     object.put("apiVersion", expected);
     object.put("kind", target.kind);
     decode_value(object, Vec::new(), target, validation)

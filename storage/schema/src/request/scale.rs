@@ -145,7 +145,9 @@ impl ScaleRules {
         let mut out = parent.clone();
         if !put(&mut out, &self.spec, replicas.into()) {
             let path = self.dotted(&self.spec);
-            return Err(Status::internal(&format!("value cannot be set because {path} is not below objects")));
+            return Err(Status::internal(&format!(
+                "value cannot be set because {path} is not below objects"
+            )));
         }
         let managed = parent_managers(
             parent.at("metadata").at("managedFields"),
@@ -218,7 +220,9 @@ impl ScaleRules {
             Selector::Text(Some(path)) => {
                 nested(parent, path, "string", |v| v.as_str().map(str::to_owned))?.unwrap_or_default()
             }
-            Selector::Labels => LabelSelector::from_object(selector).map(|s| s.to_string()).unwrap_or_default(),
+            Selector::Labels => {
+                LabelSelector::from_object(selector).map(|s| s.to_string()).unwrap_or_default()
+            }
             Selector::Map => LabelSelector::from_object(&json!({"matchLabels": selector}))
                 .map(|s| s.to_string())
                 .unwrap_or_default(),
@@ -291,7 +295,10 @@ mod tests {
     fn custom_scales() {
         let object = json!({"metadata":{"name":"x"},"spec":{"n":3},"status":{"sel":"a=b"}});
         let scale = rules().get(&object).unwrap();
-        assert_eq!((&scale["spec"], &scale["status"]), (&json!({"replicas":3}), &json!({"replicas":0,"selector":"a=b"})));
+        assert_eq!(
+            (&scale["spec"], &scale["status"]),
+            (&json!({"replicas":3}), &json!({"replicas":0,"selector":"a=b"}))
+        );
         let mut asked = scale;
         asked["spec"]["replicas"] = 9.into();
         let after = rules().apply(&object, &asked, &Context::default()).unwrap();
@@ -329,7 +336,8 @@ mod tests {
         assert_eq!((&scale["spec"], &scale["status"]["selector"]), (&json!({}), &json!("a=b,!z")));
         let mut asked = scale;
         asked["spec"] = json!({"replicas":-1});
-        let refused = rules.apply(&deployment, &asked, &Context { name: "x", ..Context::default() }).unwrap_err();
+        let refused =
+            rules.apply(&deployment, &asked, &Context { name: "x", ..Context::default() }).unwrap_err();
         assert_eq!(
             refused.message,
             "Scale.autoscaling \"x\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"

@@ -71,6 +71,13 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
         ("rbac.authorization.k8s.io", _) => {
             Strategy { name_rule: names::check_path_segment, create_on_update: true, ..base }
         }
+        _ => cluster_strategy(group, kind, base, spec_and_status),
+    }
+}
+
+/// The kinds that configure the cluster rather than run in it.
+fn cluster_strategy(group: &str, kind: &str, base: Strategy, spec_and_status: Strategy) -> Strategy {
+    match (group, kind) {
         ("scheduling.k8s.io", "PriorityClass") => Strategy { generation: Generation::Fields(&[]), ..base },
         ("storage.k8s.io", "CSIDriver") => Strategy {
             generation: Generation::FieldsFromZero(&["spec.tokenRequests", "spec.requiresRepublish"]),

@@ -156,7 +156,7 @@ pub fn finish_update(
     let errors = match context.subresource {
         "" => crate::validate::validate_update(target.group, target.version, target.kind, old, new),
         "status" => crate::validate::validate_status_update(target.group, target.kind, old, new),
-        _ => crate::validate::validate_meta_update(old, new),
+        name => crate::validate::validate_subresource_update(target.group, target.kind, name, old, new),
     };
     finding(&errors, new, target)?;
     settle(new, target.of);
@@ -235,7 +235,7 @@ fn prepare(old: &Value, new: &mut Value, target: &Target<'_>, context: &Context<
                 }
             }
         }
-        _ => {}
+        name => super::subresource::prepare(old, new, target.group, target.kind, name),
     }
 }
 

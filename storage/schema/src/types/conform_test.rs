@@ -131,7 +131,7 @@ fn every_field_of_pod_refuses_a_wrong_type_without_a_panic() {
 
 #[test]
 fn base64_is_checked_as_go_does() {
-    use super::canonical_base64;
+    use crate::types::scalar::canonical_base64;
     assert_eq!(canonical_base64("AAECAw=="), Ok(None));
     assert_eq!(canonical_base64("AAEC\nAw=="), Ok(Some("AAECAw==".to_owned())));
     for bad in ["A", "AAA", "====", "AA=A", "é"] {

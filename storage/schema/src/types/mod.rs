@@ -7,6 +7,7 @@ mod conform;
 mod custom;
 mod load;
 mod node;
+mod scalar;
 
 pub use conform::{DecodeError, Report, conform, settle};
 pub use custom::from_openapi;

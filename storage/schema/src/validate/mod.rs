@@ -1,22 +1,40 @@
 //! Validation per kind, on create and on update, with upstream's field paths, reasons and wording.
 
+mod addresses;
 mod apps;
+mod autoscaler;
 mod batch;
 mod config;
 mod container;
+mod container_resources;
 mod core;
 mod cron;
+mod devices;
+mod endpoints;
+mod environment;
+mod event;
+mod flow;
 mod meta;
 mod network;
 mod pod;
+mod pod_resize;
 mod pod_update;
+mod policies;
+mod probe;
+mod rbac;
 mod rest;
+mod reviews;
 mod scheduling;
 mod service;
+mod signing;
+mod slices;
 mod status;
 mod storage;
+mod storage_kinds;
+mod subresource;
 mod util;
 mod volume;
+mod volume_disk;
 mod warnings;
 mod webhook;
 
@@ -55,12 +73,21 @@ pub fn validate_update(group: &str, version: &str, kind: &str, old: &Value, new:
         ("apps", "ControllerRevision") => apps::revision_update(old, new, &mut errors),
         ("batch", "Job") => batch::job_update(old, new, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            rest::role_ref_update(old, new, &mut errors);
+            rbac::role_ref_update(old, new, &mut errors);
         }
-        ("storage.k8s.io", _) => storage::storage_update(kind, old, new, &mut errors),
+        ("storage.k8s.io", _) => storage_kinds::storage_update(kind, old, new, &mut errors),
+        ("networking.k8s.io", "IPAddress") => addresses::ip_address_update(old, new, &mut errors),
+        ("networking.k8s.io", "ServiceCIDR") => addresses::service_cidr_update(old, new, &mut errors),
+        ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
+            devices::spec_update(old, new, &mut errors);
+        }
+        ("resource.k8s.io", "ResourceSlice") => slices::slice_update(old, new, &mut errors),
+        ("certificates.k8s.io", "ClusterTrustBundle") => {
+            signing::trust_bundle_update(old, new, &mut errors);
+        }
         ("scheduling.k8s.io", "PriorityClass") => rest::priority_class_update(old, new, &mut errors),
-        ("discovery.k8s.io", "EndpointSlice") => network::slice_update(old, new, &mut errors),
-        ("" | "events.k8s.io", "Event") => rest::event_update(group, old, new, &mut errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::slice_update(old, new, &mut errors),
+        ("" | "events.k8s.io", "Event") => event::event_update(group, old, new, &mut errors),
         ("node.k8s.io", "RuntimeClass") => rest::runtime_class_update(old, new, &mut errors),
         ("networking.k8s.io", "IngressClass") => network::ingress_class_update(old, new, &mut errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
@@ -102,6 +129,27 @@ pub fn validate_status_update(group: &str, kind: &str, old: &Value, new: &Value)
     errors
 }
 
+/// Findings about an update through a subresource besides `status` and `scale`.
+pub fn validate_subresource_update(
+    group: &str,
+    kind: &str,
+    subresource: &str,
+    old: &Value,
+    new: &Value,
+) -> ErrorList {
+    let mut errors = meta::generic_update(old, new);
+    subresource::update(group, kind, subresource, old, new, &mut errors);
+    errors
+}
+
+/// Findings about what an object says, its metadata left aside: for reviews, token requests and bindings, which are
+/// answered rather than stored, and for `PodLogOptions`.
+pub fn validate_content(group: &str, kind: &str, object: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    rest_of(group, kind, object, &mut errors);
+    errors
+}
+
 /// Findings about a Scale of a built-in kind.
 pub(crate) fn scale(scale: &Value, errors: &mut ErrorList) {
     util::not_negative(scale.at("spec"), "replicas", &Path::new("spec"), errors);
@@ -134,11 +182,11 @@ fn rest_of(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
         ("", "Node") => core::node(object, errors),
         ("", "LimitRange") => core::limit_range(object, errors),
         ("", "ResourceQuota") => core::quota(object, errors),
-        ("", "Endpoints") => network::endpoints(object, errors),
+        ("", "Endpoints") => endpoints::endpoints(object, errors),
         ("", "PersistentVolume") => storage::volume(object, errors),
         ("", "PersistentVolumeClaim") => storage::claim(object, errors),
         ("", "ReplicationController") => apps::replication_controller(object, errors),
-        ("" | "events.k8s.io", "Event") => rest::event(group, object, errors),
+        ("" | "events.k8s.io", "Event") => event::event(group, object, errors),
         ("apps", "Deployment") => apps::deployment(object, errors),
         ("apps", "ReplicaSet") => apps::replica_set(object, errors),
         ("apps", "StatefulSet") => apps::stateful_set(object, errors),
@@ -146,17 +194,24 @@ fn rest_of(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
         ("apps", "ControllerRevision") => apps::revision(object, errors),
         ("batch", "Job") => batch::job(object, errors),
         ("batch", "CronJob") => batch::cron_job(object, errors),
-        ("autoscaling", "HorizontalPodAutoscaler") => rest::autoscaler(object, errors),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::autoscaler(object, errors),
         ("policy", "PodDisruptionBudget") => rest::disruption_budget(object, errors),
         ("networking.k8s.io", "Ingress") => network::ingress(object, errors),
         ("networking.k8s.io", "IngressClass") => network::ingress_class(object, errors),
         ("networking.k8s.io", "NetworkPolicy") => network::network_policy(object, errors),
-        ("discovery.k8s.io", "EndpointSlice") => network::slice(object, errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::slice(object, errors),
         ("coordination.k8s.io", "Lease") => rest::lease(object, errors),
-        ("rbac.authorization.k8s.io", "Role") => rest::role(object, true, errors),
-        ("rbac.authorization.k8s.io", "ClusterRole") => rest::role(object, false, errors),
-        ("rbac.authorization.k8s.io", _) => rest::role_binding(object, kind == "RoleBinding", errors),
-        ("storage.k8s.io", _) => storage::storage_kind(kind, object, errors),
+        ("rbac.authorization.k8s.io", "Role") => rbac::role(object, true, errors),
+        ("rbac.authorization.k8s.io", "ClusterRole") => rbac::role(object, false, errors),
+        ("rbac.authorization.k8s.io", _) => rbac::role_binding(object, kind == "RoleBinding", errors),
+        _ => configuration(group, kind, object, errors),
+    }
+}
+
+/// Everything but metadata of the kinds that configure the cluster, or that are only asked.
+fn configuration(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
+    match (group, kind) {
+        ("storage.k8s.io", _) => storage_kinds::storage_kind(kind, object, errors),
         ("scheduling.k8s.io", "PriorityClass") => rest::priority_class(object, errors),
         ("node.k8s.io", "RuntimeClass") => rest::runtime_class(object, errors),
         (
@@ -165,15 +220,35 @@ fn rest_of(group: &str, kind: &str, object: &Value, errors: &mut ErrorList) {
         ) => {
             rest::webhooks(object, kind == "MutatingWebhookConfiguration", errors);
         }
-        ("certificates.k8s.io", "CertificateSigningRequest") => rest::signing_request(object, errors),
-        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => rest::flow_schema(object, errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => signing::signing_request(object, errors),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow::flow_schema(object, errors),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => {
-            rest::priority_level(object, errors)
+            flow::priority_level(object, errors)
         }
         ("apiregistration.k8s.io", "APIService") => rest::api_service(object, errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             crate::custom::definition::validate(object, errors);
         }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => policies::validating(object, errors),
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => policies::mutating(object, errors),
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
+        ) => {
+            policies::binding(object, kind == "ValidatingAdmissionPolicyBinding", errors);
+        }
+        ("resource.k8s.io", "ResourceClaim") => devices::claim(object, errors),
+        ("resource.k8s.io", "ResourceClaimTemplate") => devices::claim_template(object, errors),
+        ("resource.k8s.io", "DeviceClass") => devices::device_class(object, errors),
+        ("resource.k8s.io", "ResourceSlice") => slices::slice(object, errors),
+        ("networking.k8s.io", "IPAddress") => addresses::ip_address(object, errors),
+        ("networking.k8s.io", "ServiceCIDR") => addresses::service_cidr(object, errors),
+        ("certificates.k8s.io", "ClusterTrustBundle") => signing::trust_bundle(object, errors),
+        ("authorization.k8s.io", _) => reviews::access_review(kind, object, errors),
+        ("authentication.k8s.io", "TokenReview") => reviews::token_review(object, errors),
+        ("authentication.k8s.io", "TokenRequest") => reviews::token_request(object, errors),
+        ("", "Binding") => subresource::binding(object, errors),
+        ("", "PodLogOptions") => subresource::log_options(object, errors),
         _ => {}
     }
 }

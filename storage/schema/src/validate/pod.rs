@@ -293,50 +293,54 @@ fn operating_system(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
                 }
             }
         }
-        "windows" => {
-            let text = "cannot be set for a windows pod";
-            for name in ["hostPID", "hostIPC", "shareProcessNamespace"] {
-                if spec.is_true(name) {
-                    errors.forbidden(&path.child(name), text);
-                }
-            }
-            for name in [
+        "windows" => windows(spec, path, errors),
+        other => errors.not_supported(&path.child("os"), other, &["linux", "windows"]),
+    }
+}
+
+fn windows(spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let context = spec.at("securityContext");
+    let at = path.child("securityContext");
+    let text = "cannot be set for a windows pod";
+    for name in ["hostPID", "hostIPC", "shareProcessNamespace"] {
+        if spec.is_true(name) {
+            errors.forbidden(&path.child(name), text);
+        }
+    }
+    for name in [
+        "seLinuxOptions",
+        "seccompProfile",
+        "fsGroup",
+        "fsGroupChangePolicy",
+        "sysctls",
+        "runAsUser",
+        "runAsGroup",
+        "supplementalGroups",
+    ] {
+        if context.has(name) {
+            errors.forbidden(&at.child(name), text);
+        }
+    }
+    for (name, list) in ["containers", "initContainers"].map(|n| (n, spec.list(n))) {
+        let names = path.child(name);
+        for (i, container) in list.iter().enumerate() {
+            let item = names.index(i);
+            let context = item.child("securityContext");
+            for field in [
                 "seLinuxOptions",
                 "seccompProfile",
-                "fsGroup",
-                "fsGroupChangePolicy",
-                "sysctls",
+                "capabilities",
+                "readOnlyRootFilesystem",
+                "privileged",
+                "allowPrivilegeEscalation",
+                "procMount",
                 "runAsUser",
                 "runAsGroup",
-                "supplementalGroups",
             ] {
-                if context.has(name) {
-                    errors.forbidden(&at.child(name), text);
-                }
-            }
-            for (name, list) in containers() {
-                let names = path.child(name);
-                for (i, container) in list.iter().enumerate() {
-                    let item = names.index(i);
-                    let context = item.child("securityContext");
-                    for field in [
-                        "seLinuxOptions",
-                        "seccompProfile",
-                        "capabilities",
-                        "readOnlyRootFilesystem",
-                        "privileged",
-                        "allowPrivilegeEscalation",
-                        "procMount",
-                        "runAsUser",
-                        "runAsGroup",
-                    ] {
-                        if container.at("securityContext").has(field) {
-                            errors.forbidden(&context.child(field), text);
-                        }
-                    }
+                if container.at("securityContext").has(field) {
+                    errors.forbidden(&context.child(field), text);
                 }
             }
         }
-        other => errors.not_supported(&path.child("os"), other, &["linux", "windows"]),
     }
 }

@@ -71,7 +71,9 @@ pub(super) fn status(group: &str, kind: &str, old: &Value, new: &Value, errors: 
             }
         }
         ("", "ResourceQuota") => super::core::quota_status(new, errors),
-        ("certificates.k8s.io", "CertificateSigningRequest") => signing_request(old, status, errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => {
+            super::signing::signed(old, new, errors);
+        }
         _ => {}
     }
 }
@@ -170,26 +172,6 @@ fn job(status: &Value, errors: &mut ErrorList) {
                 errors.duplicate(&list.index(i), &Value::from(*uid));
             }
             seen.push(uid);
-        }
-    }
-}
-
-fn signing_request(old: &Value, status: &Value, errors: &mut ErrorList) {
-    let list = STATUS.child("conditions");
-    let count = |object: &Value, kind: &str| {
-        object.list("conditions").iter().filter(|c| c.text("type") == kind).count()
-    };
-    for kind in ["Approved", "Denied"] {
-        let (was, is) = (count(old.at("status"), kind), count(status, kind));
-        if is > was {
-            errors.forbidden(&list, format!("updates may not add a condition of type \"{kind}\""));
-        } else if is < was {
-            errors.forbidden(&list, format!("updates may not remove a condition of type \"{kind}\""));
-        }
-    }
-    for (i, condition) in status.list("conditions").iter().enumerate() {
-        if condition.text("type").is_empty() {
-            errors.required(&list.index(i).child("type"), "");
         }
     }
 }

@@ -26,6 +26,13 @@ pub(super) fn not_negative(owner: &Value, name: &str, path: &Path<'_>, errors: &
     }
 }
 
+/// A number at the top of an object that must not be negative.
+pub(super) fn not_negative_at(owner: &Value, name: &str, errors: &mut ErrorList) {
+    if owner.int(name).is_some_and(|v| v < 0) {
+        errors.invalid(&Path::new(name), owner.at(name), NOT_NEGATIVE);
+    }
+}
+
 /// An enumeration that may be absent.
 pub(super) fn one_of_if_set(
     owner: &Value,

@@ -50,7 +50,7 @@ fn fully_qualified(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
     complain(path, name, complaints, errors);
 }
 
-fn rule(rule: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+pub(super) fn rule(rule: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
     let operations = strings(rule.list("operations"));
     let list = path.child("operations");

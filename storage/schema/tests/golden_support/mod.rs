@@ -1,5 +1,6 @@
 //! Replays one recorded case against an object store in a map.
 
+mod admit;
 mod compare;
 mod world;
 

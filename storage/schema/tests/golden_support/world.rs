@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use trireme_schema::Status;
+use trireme_schema::custom::{CustomKind, read_stored, status, to_stored};
 use trireme_schema::kinds::{self, Kind};
 use trireme_schema::request::{
-    Context, FieldValidation, PatchType, Target, apply_object, begin_create, begin_update, check_uid, decode,
-    finish_create, finish_update, keep_allocated, missing, patch_object, strategy,
+    Context, FieldValidation, PatchType, ScaleRules, Target, apply_object, begin_create, begin_update,
+    check_uid, decode, finish_create, finish_update, missing, patch_object, strategy,
 };
 use trireme_schema::status::Failure;
+
+use super::admit::{admit_create, admit_update, allocate};
 
 /// The name that stands for a case's namespace.
 pub(crate) const NAMESPACE: &str = "gabcdefghi";
@@ -29,16 +32,20 @@ pub(crate) struct World {
     revision: u64,
     uids: u64,
     saved: BTreeMap<String, Value>,
+    /// The versions of each custom kind.
+    customs: Vec<&'static [CustomKind]>,
 }
 
 struct Route {
     kind: &'static Kind,
+    /// All versions of a custom kind, and the one asked for.
+    custom: Option<(&'static [CustomKind], &'static CustomKind)>,
     namespace: String,
     name: String,
     subresource: String,
 }
 
-fn route(path: &str) -> Option<Route> {
+fn route(path: &str, customs: &[&'static [CustomKind]]) -> Option<Route> {
     let mut parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (group, version) = match *parts.first()? {
         "api" => ("", parts.get(1)?.to_owned()),
@@ -54,18 +61,46 @@ fn route(path: &str) -> Option<Route> {
         namespace = rest[1].to_owned();
         rest.drain(..2);
     }
+    let plural = rest.first()?;
+    let mine = |k: &&CustomKind| {
+        k.served
+            && (k.kind.group.as_str(), k.kind.version.as_str(), k.kind.plural.as_str())
+                == (group, version, *plural)
+    };
+    let custom = customs.iter().find_map(|all| Some((*all, all.iter().find(mine)?)));
+    let kind = match custom {
+        Some((_, custom)) => &custom.kind,
+        None => kinds::by_resource(group, version, plural)?,
+    };
     Some(Route {
-        kind: kinds::by_resource(group, version, rest.first()?)?,
+        kind,
+        custom,
         namespace,
         name: rest.get(1).unwrap_or(&"").to_string(),
         subresource: rest.get(2).unwrap_or(&"").to_string(),
     })
 }
 
+impl Route {
+    fn target(&self) -> Option<Target<'static>> {
+        match self.custom {
+            Some((_, custom)) => Some(custom.target()),
+            None => Target::builtin(self.kind),
+        }
+    }
+
+    fn scale(&self) -> Option<ScaleRules> {
+        match self.custom {
+            Some((_, custom)) => custom.scale.clone(),
+            None => ScaleRules::builtin(&self.kind.group, &self.kind.version, &self.kind.kind),
+        }
+    }
+}
+
 impl World {
     /// Carries out a step: an answer, nothing to compare, or why it cannot be evaluated here.
     pub(crate) fn step(&mut self, step: &Value) -> Result<Option<Answer>, String> {
-        for name in ["as", "watchSeconds", "watchId", "collect", "bodyFill", "headers", "accept", "until"] {
+        for name in ["as", "watchSeconds", "watchId", "collect", "bodyFill", "headers", "accept"] {
             if step.get(name).is_some() {
                 return Err(format!("step with {name}"));
             }
@@ -74,9 +109,14 @@ impl World {
         let mut step = step.clone();
         self.fill(&mut step);
         let path = step["path"].as_str().unwrap_or("");
-        let route = route(path).ok_or_else(|| format!("no built-in kind at {path}"))?;
-        if !matches!(route.subresource.as_str(), "" | "status") {
-            return Err(format!("subresource {}", route.subresource));
+        let route = route(path, &self.customs).ok_or_else(|| format!("no kind at {path}"))?;
+        match route.subresource.as_str() {
+            "" | "status" | "scale" => {}
+            other => return Err(format!("subresource {other}")),
+        }
+        // What is waited for has happened: everything settles at once here.
+        if step.get("until").is_some() {
+            return if step["check"] == "status" { Ok(None) } else { Err("until".to_owned()) };
         }
         let query = query(&step["query"]);
         if step["check"].as_str().is_some_and(|c| c != "status") {
@@ -88,6 +128,12 @@ impl World {
         }
         let before = dry_run.map(|_| self.objects.clone());
         let answer = match method {
+            _ if !route.subresource.is_empty() && route.kind.subresource(&route.subresource).is_none() => {
+                if route.custom.is_none() {
+                    return Ok(Some(failed(&Status::unknown_path())));
+                }
+                failed(&Status::not_found(&route.kind.group, &route.kind.plural, &route.name))
+            }
             "GET" => self.get(&route)?,
             "DELETE" => {
                 self.delete(&route);
@@ -97,6 +143,9 @@ impl World {
             other => return Err(format!("method {other}")),
         };
         let mut answer = answer;
+        if let Some(text) = route.custom.and_then(|(_, custom)| custom.deprecation.clone()) {
+            answer.warnings.insert(0, text);
+        }
         if let Some(before) = before {
             self.objects = before;
             if answer.status == 201
@@ -152,7 +201,19 @@ impl World {
         if route.name.is_empty() {
             return Err("list".to_owned());
         }
-        Ok(match self.objects.get(&Self::key(route, &route.name)) {
+        let stored = self.objects.get(&Self::key(route, &route.name));
+        if let Some(object) = stored.filter(|_| route.custom.is_some() || route.subresource == "scale") {
+            let answer = read(route, object.clone()).and_then(|object| match route.scale() {
+                Some(rules) if route.subresource == "scale" => rules.get(&object),
+                _ => Ok(object),
+            });
+            return Ok(match answer {
+                Ok(body) => Answer { status: 200, body, warnings: Vec::new() },
+                Err(failure) => failed(&failure),
+            });
+        }
+        Ok(match stored {
+            None if route.subresource == "scale" => return Err("a scale of nothing".to_owned()),
             Some(object) if object["apiVersion"] == route.kind.api_version() => {
                 Answer { status: 200, body: object.clone(), warnings: Vec::new() }
             }
@@ -165,6 +226,11 @@ impl World {
     /// An object with finalizers stays and is marked.
     fn delete(&mut self, route: &Route) {
         let key = Self::key(route, &route.name);
+        if route.kind.kind == "CustomResourceDefinition" {
+            self.objects.remove(&key);
+            self.settle();
+            return;
+        }
         let held = self.objects.get(&key).filter(|o| o["metadata"].get("finalizers").is_some()).cloned();
         match held {
             None => {
@@ -173,6 +239,9 @@ impl World {
             Some(mut object) => {
                 object["metadata"]["deletionTimestamp"] = TIME.into();
                 object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+                if let Some(generation) = object["metadata"]["generation"].as_i64() {
+                    object["metadata"]["generation"] = (generation + 1).into();
+                }
                 self.store(key, object, None);
             }
         }
@@ -192,7 +261,7 @@ impl World {
         if route.namespace.ends_with("-none") {
             return Ok(failed(&Status::not_found("", "namespaces", &route.namespace)));
         }
-        let target = Target::builtin(route.kind).ok_or("no type")?;
+        let target = route.target().ok_or("no type")?;
         let validation = match query.get("fieldValidation").map(String::as_str) {
             None | Some("Warn" | "") => FieldValidation::Warn,
             Some("Strict") => FieldValidation::Strict,
@@ -214,6 +283,9 @@ impl World {
             suffix: &suffix,
         };
         let content = step["contentType"].as_str().unwrap_or("application/json");
+        if route.subresource == "scale" {
+            return self.write_scale(method, &body, content, &target, route, &context, validation);
+        }
         let result = match method {
             "POST" if content.starts_with("application/json") => {
                 self.create(&body, &target, route, &context, validation)
@@ -295,7 +367,7 @@ impl World {
             let name = object["metadata"]["name"].as_str().unwrap_or("");
             return Err(Status::already_exists(target.group, target.resource, name));
         }
-        let body = self.store(key, object, None);
+        let body = self.keep(key, object, None, route)?;
         Ok(Answer { status: 201, body, warnings })
     }
 
@@ -309,16 +381,17 @@ impl World {
     ) -> Result<Answer, Failure> {
         let decoded = decode(body, target, validation)?;
         let key = Self::key(route, &route.name);
-        let Some(old) = self.objects.get(&key).cloned() else {
+        let Some(old) = self.live(&key, route)? else {
             if strategy(target.group, target.kind).create_on_update {
                 return self.create_object(decoded.object, decoded.warnings, target, route, context);
             }
             return Err(missing(&decoded.object, target, context));
         };
         check_uid(&old, &decoded.object, target, context)?;
-        self.replace(key, &old, decoded.object, decoded.warnings, target, context)
+        self.replace(key, &old, decoded.object, decoded.warnings, target, route, context)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn replace(
         &mut self,
         key: String,
@@ -326,6 +399,7 @@ impl World {
         mut new: Value,
         warnings: Vec<String>,
         target: &Target<'_>,
+        route: &Route,
         context: &Context<'_>,
     ) -> Result<Answer, Failure> {
         begin_update(old, &mut new, target, context)?;
@@ -336,7 +410,7 @@ impl World {
         if old["spec"] != new["spec"] && target.kind == "CronJob" {
             warnings.extend(trireme_schema::validate::warnings(target.group, target.kind, &new));
         }
-        let body = self.store(key, new, Some(old));
+        let body = self.keep(key, new, Some(old), route)?;
         Ok(Answer { status: 200, body, warnings })
     }
 
@@ -352,7 +426,10 @@ impl World {
         query: &BTreeMap<String, String>,
     ) -> Result<Result<Answer, Failure>, String> {
         let key = Self::key(route, &route.name);
-        let old = self.objects.get(&key).cloned();
+        let old = match self.live(&key, route) {
+            Ok(old) => old,
+            Err(failure) => return Ok(Err(failure)),
+        };
         let patch_type = match content {
             "application/json-patch+json" => PatchType::Json,
             "application/merge-patch+json" => PatchType::Merge,
@@ -375,7 +452,7 @@ impl World {
         };
         let run = |world: &mut World| {
             let decoded = patch_object(&old, body, patch_type, target, validation)?;
-            world.replace(key, &old, decoded.object, decoded.warnings, target, context)
+            world.replace(key, &old, decoded.object, decoded.warnings, target, route, context)
         };
         Ok(run(self))
     }
@@ -394,7 +471,9 @@ impl World {
     ) -> Result<Answer, Failure> {
         let decoded = apply_object(old.as_ref(), config, target, context, force, validation)?;
         match old {
-            Some(old) => self.replace_applied(key, &old, decoded.object, decoded.warnings, target, context),
+            Some(old) => {
+                self.replace_applied(key, &old, decoded.object, decoded.warnings, target, route, context)
+            }
             None => {
                 let mut object = decoded.object;
                 if object["metadata"]["name"].as_str().unwrap_or("").is_empty() {
@@ -407,13 +486,13 @@ impl World {
                 admit_create(&mut object, target);
                 finish_create(&mut object, target, context)?;
                 allocate(&mut object, target);
-                let _ = route;
-                let body = self.store(key, object, None);
+                let body = self.keep(key, object, None, route)?;
                 Ok(Answer { status: 201, body, warnings: decoded.warnings })
             }
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn replace_applied(
         &mut self,
         key: String,
@@ -421,6 +500,7 @@ impl World {
         mut new: Value,
         warnings: Vec<String>,
         target: &Target<'_>,
+        route: &Route,
         context: &Context<'_>,
     ) -> Result<Answer, Failure> {
         trireme_schema::request::check_name(&new, context)?;
@@ -428,8 +508,115 @@ impl World {
         trireme_schema::request::check_version(old, &new, target)?;
         admit_update(old, &mut new, target);
         finish_update(old, &mut new, target, context)?;
-        let body = self.store(key, new, Some(old));
+        let body = self.keep(key, new, Some(old), route)?;
         Ok(Answer { status: 200, body, warnings })
+    }
+
+    /// The stored object as the route's version shows it.
+    fn live(&self, key: &str, route: &Route) -> Result<Option<Value>, Failure> {
+        self.objects.get(key).cloned().map(|stored| read(route, stored)).transpose()
+    }
+
+    /// Stores an object and reads it back; a definition settles all names.
+    fn keep(
+        &mut self,
+        key: String,
+        object: Value,
+        old: Option<&Value>,
+        route: &Route,
+    ) -> Result<Value, Failure> {
+        let Some((versions, _)) = route.custom else {
+            let body = self.store(key, object, old);
+            if route.kind.kind == "CustomResourceDefinition" {
+                self.settle();
+            }
+            return Ok(body);
+        };
+        let stored = to_stored(versions, object)?;
+        let before = self.objects.get(&key).cloned();
+        let stored = self.store(key, stored, before.as_ref());
+        read(route, stored)
+    }
+
+    /// What the controllers of definitions do, at once.
+    fn settle(&mut self) {
+        let keys: Vec<String> =
+            self.objects.keys().filter(|k| k.contains("/customresourcedefinitions/")).cloned().collect();
+        for key in &keys {
+            let others: Vec<&Value> = keys.iter().filter(|k| *k != key).map(|k| &self.objects[k]).collect();
+            let old = self.objects[key].clone();
+            let Some(mut new) = status::settle(&old, &others, TIME) else { continue };
+            let kind = kinds::by_kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+            let target = kind.and_then(Target::builtin).expect("definitions are built in");
+            let name = old["metadata"]["name"].as_str().unwrap_or("").to_owned();
+            let context = Context {
+                name: &name,
+                subresource: "status",
+                manager: "kube-apiserver",
+                time: TIME,
+                ..Context::default()
+            };
+            begin_update(&old, &mut new, &target, &context).expect("the name stayed");
+            finish_update(&old, &mut new, &target, &context).expect("a settled status is valid");
+            self.store(key.clone(), new, Some(&old));
+        }
+        let served = |definition: &Value| status::is_true(definition, "Established");
+        let compiled = keys.iter().map(|k| &self.objects[k]).filter(|d| served(d)).map(|definition| {
+            let versions = CustomKind::compile(definition).expect("a validated definition compiles");
+            &*Box::leak(versions.into_boxed_slice())
+        });
+        self.customs = compiled.collect();
+    }
+
+    /// A write through `scale`: the parent is updated with what the Scale says.
+    #[allow(clippy::too_many_arguments)]
+    fn write_scale(
+        &mut self,
+        method: &str,
+        body: &[u8],
+        content: &str,
+        parent: &Target<'_>,
+        route: &Route,
+        context: &Context<'_>,
+        validation: FieldValidation,
+    ) -> Result<Answer, String> {
+        let rules = route.scale().ok_or("no scale")?;
+        let scale = ScaleRules::target(parent).ok_or("no type")?;
+        let key = Self::key(route, &route.name);
+        let patch_type = match (method, content) {
+            ("PUT", _) => None,
+            ("PATCH", "application/json-patch+json") => Some(PatchType::Json),
+            ("PATCH", "application/merge-patch+json") => Some(PatchType::Merge),
+            ("PATCH", "application/strategic-merge-patch+json") => Some(PatchType::Strategic),
+            _ => return Err(format!("{method} of a scale with {content}")),
+        };
+        let mut run = || {
+            let Some(old) = self.live(&key, route)? else {
+                return Err(Status::not_found(parent.group, parent.resource, &route.name));
+            };
+            let before = rules.current(&old)?;
+            let decoded = match patch_type {
+                None => decode(body, &scale, validation)?,
+                Some(patch_type) => patch_object(&before, body, patch_type, &scale, validation)?,
+            };
+            let mut asked = decoded.object;
+            check_uid(&old, &asked, parent, context)?;
+            begin_update(&before, &mut asked, &scale, context)?;
+            let mut new = rules.apply(&old, &asked, context)?;
+            trireme_schema::request::check_version(&old, &new, parent)?;
+            finish_update(&old, &mut new, parent, context)?;
+            let kept = self.keep(key.clone(), new, Some(&old), route)?;
+            Ok(Answer { status: 200, body: rules.get(&kept)?, warnings: decoded.warnings })
+        };
+        Ok(run().unwrap_or_else(|failure| failed(&failure)))
+    }
+}
+
+/// A stored object as the route's version shows it.
+fn read(route: &Route, stored: Value) -> Result<Value, Failure> {
+    match route.custom {
+        Some((versions, custom)) => read_stored(versions, custom, stored),
+        None => Ok(stored),
     }
 }
 
@@ -448,166 +635,6 @@ fn query(value: &Value) -> BTreeMap<String, String> {
             .filter_map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())))
             .collect(),
         _ => BTreeMap::new(),
-    }
-}
-
-/// ServiceAccount, Priority, DefaultTolerationSeconds, StorageObjectInUseProtection, TaintNodesByCondition.
-fn admit_create(object: &mut Value, target: &Target<'_>) {
-    match (target.group, target.kind) {
-        ("", "Pod") => admit_pod(object),
-        ("", "PersistentVolume") => push(object, "kubernetes.io/pv-protection"),
-        ("", "PersistentVolumeClaim") => push(object, "kubernetes.io/pvc-protection"),
-        ("", "Node") => {
-            let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
-            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-            if !taints.contains(&taint) {
-                taints.push(taint);
-            }
-            object["spec"]["taints"] = taints.into();
-        }
-        ("certificates.k8s.io", _) => {
-            object["spec"]["username"] = "golden-admin".into();
-            object["spec"]["groups"] = json!(["system:masters", "system:authenticated"]);
-            object["spec"]["uid"] = "uid-admin".into();
-        }
-        ("", "Service") => service_families(object),
-        _ => {}
-    }
-}
-
-fn admit_update(old: &Value, new: &mut Value, target: &Target<'_>) {
-    if (target.group, target.kind) == ("", "Service") {
-        keep_allocated(old, new);
-        service_families(new);
-        allocate(new, target);
-    }
-    if (target.group, target.kind) == ("", "Pod") && new["spec"].is_object() {
-        add_tolerations(&mut new["spec"]);
-    }
-}
-
-fn push(object: &mut Value, finalizer: &str) {
-    let mut list = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-    if !list.contains(&json!(finalizer)) {
-        list.push(finalizer.into());
-    }
-    object["metadata"]["finalizers"] = list.into();
-}
-
-fn admit_pod(pod: &mut Value) {
-    let spec = &mut pod["spec"];
-    if !spec.is_object() {
-        return;
-    }
-    if spec.get("serviceAccountName").is_none() {
-        spec["serviceAccountName"] = "default".into();
-        spec["serviceAccount"] = "default".into();
-    }
-    if spec.get("automountServiceAccountToken") != Some(&json!(false)) {
-        mount_token(spec);
-    }
-    add_tolerations(spec);
-    if spec.get("priority").is_none() {
-        spec["priority"] = 0.into();
-    }
-    if spec.get("preemptionPolicy").is_none() {
-        spec["preemptionPolicy"] = "PreemptLowerPriority".into();
-    }
-}
-
-fn add_tolerations(spec: &mut Value) {
-    let mut tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        let covered = tolerations.iter().any(|t| {
-            let effect = t.get("effect").is_none_or(|e| e == "NoExecute");
-            let named = t.get("key").is_none_or(|k| k == key);
-            effect && named
-        });
-        if !covered {
-            tolerations.push(
-                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
-            );
-        }
-    }
-    spec["tolerations"] = tolerations.into();
-}
-
-fn mount_token(spec: &mut Value) {
-    const PLACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-    let mount = json!({"name": "kube-api-access-abcde", "mountPath": PLACE, "readOnly": true});
-    let mut mounted = false;
-    for list in ["initContainers", "containers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
-            let mounts = container["volumeMounts"].as_array().cloned().unwrap_or_default();
-            if mounts.iter().any(|m| m["mountPath"] == PLACE) {
-                continue;
-            }
-            let mut mounts = mounts;
-            mounts.push(mount.clone());
-            container["volumeMounts"] = mounts.into();
-            mounted = true;
-        }
-    }
-    for list in ["initContainers", "containers"] {
-        if spec[list].is_null() {
-            spec.as_object_mut().map(|m| if list == "initContainers" { m.remove(list) } else { None });
-        }
-    }
-    if !mounted {
-        return;
-    }
-    let volume = json!({"name": "kube-api-access-abcde", "projected": {"defaultMode": 420, "sources": [
-        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
-        {"configMap": {"items": [{"key": "ca.crt", "path": "ca.crt"}], "name": "kube-root-ca.crt"}},
-        {"downwardAPI": {"items": [{"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}, "path": "namespace"}]}}]}});
-    let mut volumes = spec["volumes"].as_array().cloned().unwrap_or_default();
-    volumes.push(volume);
-    spec["volumes"] = volumes.into();
-}
-
-/// Address families of a cluster with IPv4 alone.
-fn service_families(service: &mut Value) {
-    let spec = &mut service["spec"];
-    if !spec.is_object() || spec["type"] == "ExternalName" {
-        return;
-    }
-    if spec.get("clusterIP").is_some() && spec.get("clusterIPs").is_none() {
-        spec["clusterIPs"] = json!([spec["clusterIP"]]);
-    }
-}
-
-fn allocate(object: &mut Value, target: &Target<'_>) {
-    if (target.group, target.kind) != ("", "Service") {
-        return;
-    }
-    let spec = &mut object["spec"];
-    let kind = spec["type"].as_str().unwrap_or("").to_owned();
-    if kind == "ExternalName" {
-        return;
-    }
-    if spec.get("clusterIP").is_none() {
-        spec["clusterIP"] = "10.96.7.7".into();
-        spec["clusterIPs"] = json!(["10.96.7.7"]);
-    }
-    for (name, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
-        if spec.get(name).is_none() {
-            spec[name] = value;
-        }
-    }
-    let ports = kind == "NodePort"
-        || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != json!(false));
-    if ports {
-        for (i, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
-            if port.get("nodePort").is_none() {
-                port["nodePort"] = (30_100 + i).into();
-            }
-        }
-    }
-    if kind == "LoadBalancer"
-        && spec["externalTrafficPolicy"] == "Local"
-        && spec.get("healthCheckNodePort").is_none()
-    {
-        spec["healthCheckNodePort"] = 31_000.into();
     }
 }
 

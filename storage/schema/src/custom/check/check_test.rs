@@ -21,20 +21,72 @@ fn update(schema: Value, old: Option<Value>, value: Value) -> Vec<String> {
 fn single_values() {
     let schema = |property: Value| json!({"type":"object","properties":{"a":property}});
     let cases = [
-        (json!({"type":"string"}), json!(5), "a: Invalid value: \"integer\": a in body must be of type string: \"integer\""),
-        (json!({"type":"integer"}), json!(1.5), "a: Invalid value: \"number\": a in body must be of type integer: \"number\""),
-        (json!({"type":"string"}), json!(null), "a: Invalid value: \"null\": a in body must be of type string: \"null\""),
-        (json!({"type":"integer","maximum":10}), json!(11), "a: Invalid value: 11: a in body should be less than or equal to 10"),
-        (json!({"type":"integer","minimum":1,"exclusiveMinimum":true}), json!(1), "a: Invalid value: 1: a in body should be greater than 1"),
-        (json!({"type":"number","multipleOf":0.5}), json!(1.3), "a: Invalid value: 1.3: a in body should be a multiple of 0.5"),
-        (json!({"type":"string","enum":["x","y"]}), json!("z"), "a: Unsupported value: \"z\": supported values: \"x\", \"y\""),
-        (json!({"type":"string","pattern":"^[a-z]*$"}), json!("A"), "a: Invalid value: \"A\": a in body should match '^[a-z]*$'"),
-        (json!({"type":"string","minLength":2}), json!("é"), "a: Invalid value: \"é\": a in body should be at least 2 chars long"),
-        (json!({"type":"array","maxItems":1,"items":{"type":"integer"}}), json!([1, 2]), "a: Too many: 2: must have at most 1 item"),
-        (json!({"type":"object","minProperties":1}), json!({}), "a: Invalid value: 0: a in body should have at least 1 properties"),
+        (
+            json!({"type":"string"}),
+            json!(5),
+            "a: Invalid value: \"integer\": a in body must be of type string: \"integer\"",
+        ),
+        (
+            json!({"type":"integer"}),
+            json!(1.5),
+            "a: Invalid value: \"number\": a in body must be of type integer: \"number\"",
+        ),
+        (
+            json!({"type":"string"}),
+            json!(null),
+            "a: Invalid value: \"null\": a in body must be of type string: \"null\"",
+        ),
+        (
+            json!({"type":"integer","maximum":10}),
+            json!(11),
+            "a: Invalid value: 11: a in body should be less than or equal to 10",
+        ),
+        (
+            json!({"type":"integer","minimum":1,"exclusiveMinimum":true}),
+            json!(1),
+            "a: Invalid value: 1: a in body should be greater than 1",
+        ),
+        (
+            json!({"type":"number","multipleOf":0.5}),
+            json!(1.3),
+            "a: Invalid value: 1.3: a in body should be a multiple of 0.5",
+        ),
+        (
+            json!({"type":"string","enum":["x","y"]}),
+            json!("z"),
+            "a: Unsupported value: \"z\": supported values: \"x\", \"y\"",
+        ),
+        (
+            json!({"type":"string","pattern":"^[a-z]*$"}),
+            json!("A"),
+            "a: Invalid value: \"A\": a in body should match '^[a-z]*$'",
+        ),
+        (
+            json!({"type":"string","minLength":2}),
+            json!("é"),
+            "a: Invalid value: \"é\": a in body should be at least 2 chars long",
+        ),
+        (
+            json!({"type":"array","maxItems":1,"items":{"type":"integer"}}),
+            json!([1, 2]),
+            "a: Too many: 2: must have at most 1 item",
+        ),
+        (
+            json!({"type":"object","minProperties":1}),
+            json!({}),
+            "a: Invalid value: 0: a in body should have at least 1 properties",
+        ),
         (json!({"type":"object","required":["r"]}), json!({}), "a.r: Required value"),
-        (json!({"type":"string","format":"date-time"}), json!("nope"), "a: Invalid value: \"nope\": a in body must be of type date-time: \"nope\""),
-        (json!({"type":"object","additionalProperties":{"type":"integer"}}), json!({"k":"x"}), "a.k: Invalid value: \"string\": a.k in body must be of type integer: \"string\""),
+        (
+            json!({"type":"string","format":"date-time"}),
+            json!("nope"),
+            "a: Invalid value: \"nope\": a in body must be of type date-time: \"nope\"",
+        ),
+        (
+            json!({"type":"object","additionalProperties":{"type":"integer"}}),
+            json!({"k":"x"}),
+            "a.k: Invalid value: \"string\": a.k in body must be of type integer: \"string\"",
+        ),
     ];
     for (property, value, message) in cases {
         assert_eq!(findings(schema(property), json!({"a": value})), [message]);
@@ -57,7 +109,9 @@ fn composed_rules_name_the_object() {
     let schema = json!({"type":"object","properties":{"one":one}});
     assert_eq!(
         findings(schema.clone(), json!({"one":{"a":1,"b":1}})),
-        ["<nil>: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found 2 valid alternatives"]
+        [
+            "<nil>: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found 2 valid alternatives"
+        ]
     );
     assert_eq!(
         findings(schema.clone(), json!({"one":{}})),
@@ -92,7 +146,11 @@ fn what_stayed_is_forgiven() {
     let mut new = old.clone();
     new["j"] = json!(2);
     new["l"] = json!([{"k":"b","v":0},{"k":"a","v":9}]);
-    assert_eq!(update(schema.clone(), Some(old.clone()), new.clone()), [""; 0], "moved items correlate by key");
+    assert_eq!(
+        update(schema.clone(), Some(old.clone()), new.clone()),
+        [""; 0],
+        "moved items correlate by key"
+    );
     new["i"] = json!(501);
     new["l"][1]["v"] = json!(10);
     new["plain"] = json!([9, 0]);

@@ -69,7 +69,11 @@ fn repeated(values: impl Iterator<Item = Value>) -> Vec<usize> {
 
 fn keyed(items: &[Value], keys: &[String], path: &Path<'_>, errors: &mut ErrorList) {
     if let Some((i, item)) = items.iter().enumerate().find(|(_, item)| !item.is_object() && !item.is_null()) {
-        errors.invalid_text(&path.index(i), go::syntax(item), "must be an object for an array of list-type map");
+        errors.invalid_text(
+            &path.index(i),
+            go::syntax(item),
+            "must be an object for an array of list-type map",
+        );
         return;
     }
     let key_of = |item: &Value| {

@@ -133,7 +133,9 @@ impl Checker {
         let (kind, kind_format) = kind_of(value);
         let has = |kind: JsonType| rule.types.contains(&kind);
         let whole = kind == JsonType::Number && value.as_f64().is_some_and(values::is_whole);
-        let fits = has(kind) || (whole && has(JsonType::Integer)) || (kind == JsonType::Integer && has(JsonType::Number));
+        let fits = has(kind)
+            || (whole && has(JsonType::Integer))
+            || (kind == JsonType::Integer && has(JsonType::Number));
         let textual = matches!(kind, JsonType::String | JsonType::Array);
         if let Some(format) = &rule.checks.format {
             if !textual && !fits {

@@ -65,7 +65,8 @@ impl Outcome {
 
     /// A complaint about the object as a whole.
     pub(super) fn composed(&mut self, detail: String) {
-        let error = FieldError { kind: ErrorType::Invalid, field: String::new(), value: "\"\"".to_owned(), detail };
+        let error =
+            FieldError { kind: ErrorType::Invalid, field: String::new(), value: "\"\"".to_owned(), detail };
         self.add(Finding { error, composed: true });
     }
 

@@ -45,9 +45,18 @@ impl Checker {
     }
 
     /// The enumeration.
-    pub(super) fn values(&self, rule: &Rule, value: &Value, path: &Path<'_>, out: &mut Outcome) {
+    pub(super) fn values(&mut self, rule: &Rule, value: &Value, path: &Path<'_>, out: &mut Outcome) {
         let choices = &rule.checks.values;
-        if choices.is_empty() || (!value.is_null() && choices.iter().any(|c| equal(c, value))) {
+        let listed = match value {
+            _ if choices.is_empty() => true,
+            Value::Null => false,
+            Value::String(text) => rule.checks.texts.contains(text),
+            _ => {
+                self.spend(choices.len() / CHOICES_PER_STEP);
+                choices.iter().any(|c| equal(c, value))
+            }
+        };
+        if listed {
             return;
         }
         let shown: Vec<String> =
@@ -56,6 +65,9 @@ impl Checker {
         out.not_supported(path, value, &shown);
     }
 }
+
+/// Comparisons with a choice that cost as much as one check.
+const CHOICES_PER_STEP: usize = 16;
 
 /// Equal, whole numbers in either notation.
 fn equal(a: &Value, b: &Value) -> bool {
@@ -81,7 +93,10 @@ pub(super) fn number(rule: &Rule, number: &Number, path: &Path<'_>, out: &mut Ou
     if let Some(factor) = checks.multiple_of {
         let quotient = if factor < 1.0 { value * (1.0 / factor) } else { value / factor };
         if factor <= 0.0 {
-            let why = format!("factor MultipleOf declared for {path} must be positive: {}", go::float(Some(factor)));
+            let why = format!(
+                "factor MultipleOf declared for {path} must be positive: {}",
+                go::float(Some(factor))
+            );
             out.composed(why);
         } else if !is_whole(quotient) {
             out.invalid(path, shown(), &format!("should be a multiple of {}", go::float(Some(factor))));

@@ -32,7 +32,9 @@ pub(crate) fn conform_schemas(group: &str, kind: &str, object: &mut Value) -> Re
 /// Walks a schema that is canonical itself, down to those that are not.
 fn nested(schema: &mut Value, depth: usize) -> Result<(), DecodeError> {
     if depth > SCHEMA_DEPTH_LEVELS {
-        let why = format!("the schema is nested deeper than {SCHEMA_DEPTH_LEVELS} levels; flatten it, or cut it off with x-kubernetes-preserve-unknown-fields");
+        let why = format!(
+            "the schema is nested deeper than {SCHEMA_DEPTH_LEVELS} levels; flatten it, or cut it off with x-kubernetes-preserve-unknown-fields"
+        );
         return Err(DecodeError(why));
     }
     let depth = depth + 1;

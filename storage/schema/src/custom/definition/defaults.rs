@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::custom::check::check;
+use crate::custom::go;
 use crate::custom::metadata::{Malformed, check_embedded, coerce_embedded, decode_metadata};
 use crate::custom::prune::has_unknown;
 use crate::custom::rule::Rule;
-use crate::custom::go;
 use crate::field::{ErrorList, Path};
 use crate::view::View;
 

@@ -41,16 +41,40 @@ fn a_good_definition_passes() {
 fn schemas_are_structural() {
     let cases = [
         (json!({}), "a.type: Required value: must not be empty for specified object fields"),
-        (json!({"type":"string","anyOf":[{"type":"string"}]}), "a.anyOf[0].type: Forbidden: must be empty to be structural"),
-        (json!({"type":"string","pattern":"("}), "a.pattern: Invalid value: \"(\": must be a valid regular expression, but isn't: error parsing regexp: missing closing ): `(`"),
+        (
+            json!({"type":"string","anyOf":[{"type":"string"}]}),
+            "a.anyOf[0].type: Forbidden: must be empty to be structural",
+        ),
+        (
+            json!({"type":"string","pattern":"("}),
+            "a.pattern: Invalid value: \"(\": must be a valid regular expression, but isn't: error parsing regexp: missing closing ): `(`",
+        ),
         (json!({"type":"array"}), "a.items: Required value: must be specified"),
-        (json!({"type":"string","default":5}), "a.default: Invalid value: \"integer\":  in body must be of type string: \"integer\""),
-        (json!({"type":"object","properties":{"b":{"type":"string"}},"default":{"b":"x","c":"y"}}), "a.default: Invalid value: map[string]interface {}{\"b\":\"x\", \"c\":\"y\"}: must not have unknown fields"),
-        (json!({"type":"string","x-kubernetes-map-type":"atomic"}), "a.type: Invalid value: \"string\": must be object if x-kubernetes-map-type is specified"),
-        (json!({"type":"foo"}), "a.type: Unsupported value: \"foo\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\""),
-        (json!({"type":"string","uniqueItems":true}), "a.uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
+        (
+            json!({"type":"string","default":5}),
+            "a.default: Invalid value: \"integer\":  in body must be of type string: \"integer\"",
+        ),
+        (
+            json!({"type":"object","properties":{"b":{"type":"string"}},"default":{"b":"x","c":"y"}}),
+            "a.default: Invalid value: map[string]interface {}{\"b\":\"x\", \"c\":\"y\"}: must not have unknown fields",
+        ),
+        (
+            json!({"type":"string","x-kubernetes-map-type":"atomic"}),
+            "a.type: Invalid value: \"string\": must be object if x-kubernetes-map-type is specified",
+        ),
+        (
+            json!({"type":"foo"}),
+            "a.type: Unsupported value: \"foo\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\"",
+        ),
+        (
+            json!({"type":"string","uniqueItems":true}),
+            "a.uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+        ),
         (json!({"type":"string","$ref":"x"}), "a.$ref: Forbidden: $ref is not supported"),
-        (json!({"type":"array","items":[{"type":"string"}]}), "a.items: Forbidden: items must be a schema object and not an array"),
+        (
+            json!({"type":"array","items":[{"type":"string"}]}),
+            "a.items: Forbidden: items must be a schema object and not an array",
+        ),
     ];
     for (property, message) in cases {
         assert_eq!(of_property(property), [message]);
@@ -61,7 +85,10 @@ fn schemas_are_structural() {
 fn rules_in_cel_are_refused_by_name() {
     let found = of_property(json!({"type":"integer","x-kubernetes-validations":[{"rule":"self > 1"}]}));
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("a.x-kubernetes-validations: Forbidden: validation rules (CEL) are not built yet"));
+    assert!(
+        found[0]
+            .starts_with("a.x-kubernetes-validations: Forbidden: validation rules (CEL) are not built yet")
+    );
     let empty = of_property(json!({"type":"integer","x-kubernetes-validations":[{"rule":" "}]}));
     assert_eq!(empty, ["a.x-kubernetes-validations[0].rule: Required value: rule is not specified"]);
 }
@@ -84,7 +111,10 @@ fn names_and_versions() {
     bad["spec"]["group"] = json!("k8s.io");
     bad["metadata"]["name"] = json!("widgets.k8s.io");
     let found = findings(&bad);
-    assert!(found[0].starts_with("metadata.annotations[api-approved.kubernetes.io]: Required value"), "{found:?}");
+    assert!(
+        found[0].starts_with("metadata.annotations[api-approved.kubernetes.io]: Required value"),
+        "{found:?}"
+    );
     bad["metadata"]["annotations"] = json!({APPROVED:"https://example.com/1"});
     assert_eq!(findings(&bad), [""; 0]);
 }

@@ -39,8 +39,7 @@ pub fn validate(object: &Value, errors: &mut ErrorList) {
     whole(object, errors);
     approval(None, object, errors);
     if spec.is_true("preserveUnknownFields") {
-        let why =
-            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         errors.invalid(&Path::new("spec").child("preserveUnknownFields"), &true.into(), why);
     }
 }

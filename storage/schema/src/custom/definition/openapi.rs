@@ -101,7 +101,8 @@ fn fields(schema: &Value, place: &Place, path: &Path<'_>, errors: &mut ErrorList
         if additional.is_object() {
             let mut below = Place { root: false, ..place.clone() };
             if place.in_meta {
-                below.no_defaults = Some("inside additionalProperties applying to object metadata".to_owned());
+                below.no_defaults =
+                    Some("inside additionalProperties applying to object metadata".to_owned());
             }
             walk(additional, &below, &at, errors);
         }
@@ -141,10 +142,7 @@ fn standard(schema: &Value, place: &Place, path: &Path<'_>, errors: &mut ErrorLi
         }
     }
     if kind == "null" {
-        errors.forbidden(
-            &path.child("type"),
-            "type cannot be set to null, use nullable as an alternative",
-        );
+        errors.forbidden(&path.child("type"), "type cannot be set to null, use nullable as an alternative");
     }
     if schema.at("items").as_array().is_some_and(|all| !all.is_empty()) {
         errors.forbidden(&path.child("items"), "items must be a schema object and not an array");
@@ -286,7 +284,7 @@ fn rules(schema: &Value, path: &Path<'_>, errors: &mut ErrorList) {
         } else if !message.is_empty() && trimmed.is_empty() {
             errors.invalid_str(&at.child("message"), message, "must be non-empty if specified");
         } else if lines(trimmed) {
-            errors.invalid_str(&at.child("message"), message, "must not contain line breaks");
+            errors.invalid_str(&at.child("message"), message, "message must not contain line breaks");
         } else if lines(text) && trimmed.is_empty() {
             let why = "message must be specified if rule contains line breaks";
             errors.required(&at.child("message"), why);

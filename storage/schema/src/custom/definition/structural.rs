@@ -166,8 +166,7 @@ fn metadata(schema: &Value, level: Level, path: &Path<'_>, errors: &mut ErrorLis
         errors.invalid_str(&at.child("type"), inner.text("type"), "must be object");
     }
     if level == Level::Root && restricts_more_than_names(inner) {
-        let why =
-            "must not specify anything other than name and generateName, but metadata is implicitly specified";
+        let why = "must not specify anything other than name and generateName, but metadata is implicitly specified";
         errors.forbidden(&at, why);
     }
 }

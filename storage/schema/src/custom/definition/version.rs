@@ -170,8 +170,7 @@ fn is_simple_path(text: &str) -> bool {
 
 fn column(column: &Value, path: &Path<'_>, errors: &mut ErrorList) {
     const TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
-    const FORMATS: [&str; 8] =
-        ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+    const FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
     if column.text("name").is_empty() {
         errors.required(&path.child("name"), "");
     }

@@ -139,7 +139,6 @@ impl Bench {
         Ok((request.object.unwrap_or_default(), verdict))
     }
 
-
     /// The refusal's message behind `is forbidden: `.
     pub(crate) fn refusal(&self, ask: &Ask<'_>) -> String {
         let message = self.ask(ask).err().unwrap_or_default();

@@ -16,6 +16,8 @@ mod newest;
 mod node_restriction;
 mod owner_references;
 mod persistent_volume_claim_resize;
+#[cfg(test)]
+mod plugins_test;
 mod pod_node_selector;
 mod pod_security;
 mod pod_toleration_restriction;

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(merge(&ones, &alls), alls);
         assert_eq!(merge(&alls, &ones), alls);
         let other = json!({"key": "a", "operator": "Equal", "value": "y", "effect": "NoSchedule"});
-        assert_eq!(merge(&[one.clone(), one.clone()], &[other.clone()]), [one, other]);
+        assert_eq!(merge(&[one.clone(), one.clone()], std::slice::from_ref(&other)), [one, other]);
         assert!(all_within(&ones, &alls));
         assert!(!all_within(&alls, &ones));
     }

@@ -156,10 +156,9 @@ impl PodSecurity {
         let relaxed = new.enforce.version == old.enforce.version && new.enforce.level <= old.enforce.level;
         if self.is_exempt_namespace(name) {
             if new.enforce.level != Level::Privileged && (!update || !relaxed) {
-                let standard = new.enforce.to_string();
                 verdict.warnings.push(format!(
-                    "namespace {name:?} is exempt from Pod Security, and the policy (enforce={standard:?}) will \
-                     be ignored"
+                    "namespace {name:?} is exempt from Pod Security, and the policy (enforce={}) will be ignored",
+                    new.enforce
                 ));
             }
             return Ok(());

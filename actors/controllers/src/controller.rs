@@ -18,6 +18,20 @@ pub struct Resource {
     pub plural: &'static str,
 }
 
+/// The resources that several controllers speak of.
+pub mod resources {
+    use super::Resource;
+
+    /// Pods.
+    pub const PODS: Resource = Resource::new("", "pods");
+    /// ReplicaSets.
+    pub const REPLICA_SETS: Resource = Resource::new("apps", "replicasets");
+    /// ReplicationControllers.
+    pub const REPLICATION_CONTROLLERS: Resource = Resource::new("", "replicationcontrollers");
+    /// Deployments.
+    pub const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
+}
+
 impl Resource {
     /// A resource.
     pub const fn new(group: &'static str, plural: &'static str) -> Self {
@@ -36,6 +50,41 @@ pub struct Change {
     pub new: Option<Arc<Value>>,
 }
 
+/// What the last look at a key ran into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which of its writes was refused.
+    pub write: Refusable,
+    /// The Status' reason, such as `Forbidden`.
+    pub reason: String,
+    /// The Status' text.
+    pub message: String,
+}
+
+/// Kinds of writes, for [`Refused`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusable {
+    /// A create.
+    Create,
+    /// An update.
+    Update,
+    /// A delete.
+    Delete,
+}
+
+/// One look at a key: all that a plan may depend on.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Now.
+    pub now: Moment,
+    /// Which object.
+    pub key: &'a Key,
+    /// The applied state; it holds what earlier plans wrote.
+    pub world: &'a dyn World,
+    /// Why the look before did not get through, if it did not.
+    pub refused: Option<&'a Refused>,
+}
+
 /// One kind of reconciliation. Methods are pure functions of their arguments.
 pub trait Controller: Send + Sync {
     /// Upstream's name, such as `replicaset-controller`; its identity is
@@ -49,5 +98,5 @@ pub trait Controller: Send + Sync {
     fn keys(&self, change: &Change, world: &dyn World) -> Vec<Key>;
 
     /// What is to be done for one key.
-    fn reconcile(&self, now: Moment, key: &Key, world: &dyn World) -> Plan;
+    fn reconcile(&self, look: &Look<'_>) -> Plan;
 }

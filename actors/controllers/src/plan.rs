@@ -51,11 +51,25 @@ pub enum Write {
     },
 }
 
-/// What is to be done now. Writes are carried out in order; the first that fails ends the plan.
+/// What is to be done now. Writes are carried out in order; the first that is refused ends the plan. Creates (and
+/// deletes) that follow each other may go side by side, in batches of 1, 2, 4 and so on, so that what refuses one (a
+/// quota) does not have to refuse a thousand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The writes.
     pub writes: Vec<Write>,
     /// Look again after this time, even if nothing changes.
     pub again_after: Option<Duration>,
+}
+
+impl Plan {
+    /// Nothing to do.
+    pub fn settled() -> Self {
+        Self::default()
+    }
+
+    /// Asks for a look after `wait`, or earlier if that is asked for already.
+    pub fn look_again(&mut self, wait: Duration) {
+        self.again_after = Some(self.again_after.map_or(wait, |before| before.min(wait)));
+    }
 }

@@ -40,7 +40,7 @@ impl Claim<'_> {
         let (namespace, uid) = (metadata.text("namespace"), metadata.text("uid"));
         let leaving = is_deleting(self.owner);
         let mut out = Claimed::default();
-        for object in world.controlled_by(self.resource, namespace, uid) {
+        for object in world.controlled_by(&self.resource, namespace, uid) {
             if self.selects(&object) {
                 out.owned.push(object);
             } else if !leaving && !is_deleting(&object) {
@@ -50,7 +50,7 @@ impl Claim<'_> {
         if leaving {
             return out;
         }
-        for object in world.uncontrolled(self.resource, namespace) {
+        for object in world.uncontrolled(&self.resource, namespace) {
             if self.selects(&object) && !is_deleting(&object) && candidate(&object) {
                 let adopted = self.adopt(&object);
                 out.writes.push(self.update(adopted.clone()));
@@ -66,7 +66,7 @@ impl Claim<'_> {
     }
 
     fn update(&self, object: Value) -> Write {
-        Write::Update { resource: self.resource, subresource: "", object }
+        Write::Update { resource: self.resource.clone(), subresource: "", object }
     }
 
     fn adopt(&self, object: &Value) -> Value {

@@ -1,5 +1,6 @@
 //! [`Controller`]: one kind of reconciliation.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,13 +10,13 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::world::World;
 
-/// A resource, whatever its version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A resource, whatever its version. Those of custom kinds have names of their own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     /// API group; empty for core.
-    pub group: &'static str,
+    pub group: Cow<'static, str>,
     /// Plural name.
-    pub plural: &'static str,
+    pub plural: Cow<'static, str>,
 }
 
 /// The resources that several controllers speak of.
@@ -35,7 +36,22 @@ pub mod resources {
 impl Resource {
     /// A resource.
     pub const fn new(group: &'static str, plural: &'static str) -> Self {
-        Self { group, plural }
+        Self { group: Cow::Borrowed(group), plural: Cow::Borrowed(plural) }
+    }
+
+    /// A resource whose name is known at run time only.
+    pub fn named(group: &str, plural: &str) -> Self {
+        Self { group: Cow::Owned(group.to_owned()), plural: Cow::Owned(plural.to_owned()) }
+    }
+
+    /// An object of it.
+    pub fn get(&self, world: &dyn World, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        world.get(&self.group, &self.plural, namespace, name)
+    }
+
+    /// All objects of it, or those of a namespace.
+    pub fn list(&self, world: &dyn World, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        world.list(&self.group, &self.plural, namespace)
     }
 }
 

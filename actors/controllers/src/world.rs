@@ -10,8 +10,8 @@ use crate::controller::Resource;
 /// Objects, and the index that controllers need to find what is theirs without looking at everything.
 pub trait World: Objects {
     /// Objects of a resource in a namespace whose controlling owner reference has this uid, by name.
-    fn controlled_by(&self, resource: Resource, namespace: &str, owner_uid: &str) -> Vec<Arc<Value>>;
+    fn controlled_by(&self, resource: &Resource, namespace: &str, owner_uid: &str) -> Vec<Arc<Value>>;
 
     /// Objects of a resource in a namespace without a controlling owner reference, by name.
-    fn uncontrolled(&self, resource: Resource, namespace: &str) -> Vec<Arc<Value>>;
+    fn uncontrolled(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Value>>;
 }

@@ -18,7 +18,7 @@ use crate::plan::{Plan, Write};
 use crate::pods::is_finished;
 use crate::world::World;
 
-const WATCHED: [Resource; 3] = [resources::DEPLOYMENTS, resources::REPLICA_SETS, resources::PODS];
+static WATCHED: [Resource; 3] = [resources::DEPLOYMENTS, resources::REPLICA_SETS, resources::PODS];
 
 /// Rolls Deployments out.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ impl Rollout<'_> {
     fn old_pods_remain(&self) -> bool {
         let namespace = self.deployment.at("metadata").text("namespace");
         let uids = self.old.iter().map(|set| set.object.at("metadata").text("uid"));
-        let mut pods = uids.flat_map(|uid| self.look.world.controlled_by(resources::PODS, namespace, uid));
+        let mut pods = uids.flat_map(|uid| self.look.world.controlled_by(&resources::PODS, namespace, uid));
         pods.any(|pod| !is_finished(&pod))
     }
 
@@ -132,8 +132,7 @@ impl Rollout<'_> {
         let hash = template::hash(self.deployment.at("spec").at("template"), collisions);
         let mut object = template::new_set(self.deployment, &hash);
         let name = object.at("metadata").text("name").to_owned();
-        let Resource { group, plural } = resources::REPLICA_SETS;
-        if self.look.world.get(group, plural, &self.look.key.namespace, &name).is_some() {
+        if resources::REPLICA_SETS.get(self.look.world, &self.look.key.namespace, &name).is_some() {
             // Something else has this name: another hash next time.
             return self.finish(&Outcome::None, collisions + 1);
         }
@@ -312,10 +311,12 @@ impl Controller for DeploymentController {
     fn keys(&self, change: &Change, world: &dyn World) -> Vec<Key> {
         let versions = [change.old.as_deref(), change.new.as_deref()];
         let versions = versions.into_iter().flatten();
-        let mut keys: Vec<Key> = match change.resource {
-            resources::DEPLOYMENTS => versions.map(key_of).collect(),
-            resources::REPLICA_SETS => versions.flat_map(|set| keys_of_set(set, world)).collect(),
-            _ => versions.filter_map(|pod| key_of_pod(pod, world)).collect(),
+        let mut keys: Vec<Key> = if change.resource == resources::DEPLOYMENTS {
+            versions.map(key_of).collect()
+        } else if change.resource == resources::REPLICA_SETS {
+            versions.flat_map(|set| keys_of_set(set, world)).collect()
+        } else {
+            versions.filter_map(|pod| key_of_pod(pod, world)).collect()
         };
         keys.sort();
         keys.dedup();
@@ -323,8 +324,7 @@ impl Controller for DeploymentController {
     }
 
     fn reconcile(&self, look: &Look<'_>) -> Plan {
-        let Resource { group, plural } = resources::DEPLOYMENTS;
-        let found = look.world.get(group, plural, &look.key.namespace, &look.key.name);
+        let found = resources::DEPLOYMENTS.get(look.world, &look.key.namespace, &look.key.name);
         let Some(deployment) = found else { return Plan::settled() };
         let selector = LabelSelector::from_object(deployment.at("spec").at("selector"));
         let Ok(selector) = selector else { return Plan::settled() };
@@ -351,8 +351,7 @@ fn keys_of_set(set: &Value, world: &dyn World) -> Vec<Key> {
         return mine.then(|| Key::new(namespace, owner.text("name"))).into_iter().collect();
     }
     let labels = set.at("metadata").map("labels");
-    let Resource { group, plural } = resources::DEPLOYMENTS;
-    let deployments: Vec<Arc<Value>> = world.list(group, plural, Some(namespace));
+    let deployments: Vec<Arc<Value>> = resources::DEPLOYMENTS.list(world, Some(namespace));
     let matching = deployments.iter().filter(|deployment| {
         LabelSelector::from_object(deployment.at("spec").at("selector")).is_ok_and(|s| s.matches(labels))
     });
@@ -362,8 +361,7 @@ fn keys_of_set(set: &Value, world: &dyn World) -> Vec<Key> {
 fn key_of_pod(pod: &Value, world: &dyn World) -> Option<Key> {
     let owner = controller_of(pod).filter(|owner| owner.text("kind") == "ReplicaSet")?;
     let namespace = pod.at("metadata").text("namespace");
-    let Resource { group, plural } = resources::REPLICA_SETS;
-    let set = world.get(group, plural, namespace, owner.text("name"))?;
+    let set = resources::REPLICA_SETS.get(world, namespace, owner.text("name"))?;
     let owner = controller_of(&set).filter(|owner| owner.text("kind") == "Deployment")?;
     Some(Key::new(namespace, owner.text("name")))
 }

@@ -45,7 +45,7 @@ impl Set {
     pub(super) fn new(object: Arc<Value>, look: &Look<'_>) -> Self {
         let metadata = object.at("metadata");
         let (namespace, uid) = (metadata.text("namespace"), metadata.text("uid"));
-        let mut pods = look.world.controlled_by(resources::PODS, namespace, uid);
+        let mut pods = look.world.controlled_by(&resources::PODS, namespace, uid);
         pods.retain(|pod| is_active(pod));
         let min_ready = object.at("spec").int("minReadySeconds").unwrap_or(0);
         let available = pods.iter().filter(|pod| is_available(pod, min_ready, look.now)).count();

@@ -47,9 +47,8 @@ impl ReplicaSetController {
             let mine = owner.text("kind") == self.flavor.kind;
             return mine.then(|| Key::new(namespace, owner.text("name"))).into_iter().collect();
         }
-        let Resource { group, plural } = self.flavor.resource;
         let labels = pod.at("metadata").map("labels");
-        let sets = world.list(group, plural, Some(namespace));
+        let sets = self.flavor.resource.list(world, Some(namespace));
         let matching = sets.iter().filter(|set| self.flavor.selector(set).is_some_and(|s| s.matches(labels)));
         matching.map(|set| Key::new(namespace, set.at("metadata").text("name"))).collect()
     }
@@ -102,10 +101,10 @@ impl ReplicaSetController {
         let owner = controller_uid(set);
         let siblings = match owner {
             "" => vec![Arc::new(set.clone())],
-            owner => world.controlled_by(self.flavor.resource, namespace, owner),
+            owner => world.controlled_by(&self.flavor.resource, namespace, owner),
         };
         let uids = siblings.iter().map(|sibling| sibling.at("metadata").text("uid"));
-        let pods = uids.flat_map(|uid| world.controlled_by(resources::PODS, namespace, uid));
+        let pods = uids.flat_map(|uid| world.controlled_by(&resources::PODS, namespace, uid));
         pods.filter(|pod| is_active(pod)).collect()
     }
 
@@ -121,7 +120,11 @@ impl ReplicaSetController {
         if !same(set.at("status"), &new_status) {
             let mut object = set.clone();
             object.put("status", new_status);
-            plan.writes.push(Write::Update { resource: self.flavor.resource, subresource: "status", object });
+            plan.writes.push(Write::Update {
+                resource: self.flavor.resource.clone(),
+                subresource: "status",
+                object,
+            });
         }
         if let Some(refused) = look.refused.filter(|refused| refused.write == Refusable::Create) {
             let message = format!("Error creating: {}", refused.message);
@@ -165,8 +168,8 @@ impl Controller for ReplicaSetController {
     }
 
     fn reconcile(&self, look: &Look<'_>) -> Plan {
-        let Resource { group, plural } = self.flavor.resource;
-        let Some(set) = look.world.get(group, plural, &look.key.namespace, &look.key.name) else {
+        let found = self.flavor.resource.get(look.world, &look.key.namespace, &look.key.name);
+        let Some(set) = found else {
             return Plan::settled();
         };
         match self.flavor.selector(&set) {

@@ -33,9 +33,9 @@ fn rolling(surge: u64, unavailable: u64) -> Value {
 }
 
 fn change(runner: &mut Runner, edit: impl FnOnce(&mut Value)) {
-    let mut object = (*runner.cluster.find(DEPLOYMENTS, "d", "web").expect("it stays")).clone();
+    let mut object = (*runner.cluster.find(&DEPLOYMENTS, "d", "web").expect("it stays")).clone();
     edit(&mut object);
-    runner.cluster.update(DEPLOYMENTS, "", &object).expect("the story sees the latest");
+    runner.cluster.update(&DEPLOYMENTS, "", &object).expect("the story sees the latest");
 }
 
 fn is_active(pod: &Value) -> bool {
@@ -47,11 +47,11 @@ fn is_available(pod: &Value) -> bool {
 }
 
 fn count(cluster: &Cluster, what: fn(&Value) -> bool) -> u64 {
-    cluster.state.all(PODS).iter().filter(|pod| what(pod)).count() as u64
+    cluster.state.all(&PODS).iter().filter(|pod| what(pod)).count() as u64
 }
 
 fn assert_rolled_out(runner: &Runner, image: &str) {
-    let object = runner.cluster.find(DEPLOYMENTS, "d", "web").expect("it stays");
+    let object = runner.cluster.find(&DEPLOYMENTS, "d", "web").expect("it stays");
     let (asked, status) = (&object["spec"]["replicas"], &object["status"]);
     for name in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
         assert_eq!(status[name].as_u64().unwrap_or(0), asked.as_u64().expect("set"), "{name}: {status}");
@@ -66,11 +66,11 @@ fn assert_rolled_out(runner: &Runner, image: &str) {
         .collect();
     assert!(reasons.contains(&Some("NewReplicaSetAvailable")), "{status}");
     assert!(reasons.contains(&Some("MinimumReplicasAvailable")), "{status}");
-    let pods = runner.cluster.state.all(PODS);
+    let pods = runner.cluster.state.all(&PODS);
     let active: Vec<_> = pods.iter().filter(|pod| is_active(pod)).collect();
     assert_eq!(active.len() as u64, asked.as_u64().expect("set"));
     assert!(active.iter().all(|pod| pod["spec"]["containers"][0]["image"] == image));
-    let old = runner.cluster.state.all(SETS).len() - 1;
+    let old = runner.cluster.state.all(&SETS).len() - 1;
     assert!(old <= 3, "{old} old sets are remembered");
 }
 
@@ -83,7 +83,7 @@ fn any_story_of_edits_ends_in_what_was_asked_last() {
             0 => json!({"type": "Recreate"}),
             _ => rolling(runner.rng.below(4), runner.rng.below(4)),
         };
-        runner.cluster.create(DEPLOYMENTS, deployment(4, strategy), moment).expect("it is new");
+        runner.cluster.create(&DEPLOYMENTS, deployment(4, strategy), moment).expect("it is new");
         let mut image = "v0".to_owned();
         for _ in 0..1_000 {
             if runner.rng.chance(1, 80) {
@@ -121,7 +121,7 @@ fn a_rolling_update_stays_within_surge_and_unavailability() {
         let unavailable = if surge == 0 { unavailable.max(1) } else { unavailable };
         runner
             .cluster
-            .create(DEPLOYMENTS, deployment(5, rolling(surge, unavailable)), moment)
+            .create(&DEPLOYMENTS, deployment(5, rolling(surge, unavailable)), moment)
             .expect("it is new");
         runner.rest();
         runner.laws.push(Box::new(move |cluster| {
@@ -148,11 +148,11 @@ fn a_recreation_never_mixes_versions() {
         let moment = runner.moment();
         runner
             .cluster
-            .create(DEPLOYMENTS, deployment(3, json!({"type": "Recreate"})), moment)
+            .create(&DEPLOYMENTS, deployment(3, json!({"type": "Recreate"})), moment)
             .expect("it is new");
         runner.rest();
         runner.laws.push(Box::new(|cluster| {
-            let pods = cluster.state.all(PODS);
+            let pods = cluster.state.all(&PODS);
             let mut images: Vec<_> =
                 pods.iter().map(|pod| pod["spec"]["containers"][0]["image"].to_string()).collect();
             images.dedup();
@@ -171,14 +171,14 @@ fn a_recreation_never_mixes_versions() {
 fn going_back_takes_up_the_old_set_and_a_name_that_is_taken_is_avoided() {
     let mut runner = Runner::new(7, controllers());
     let moment = runner.moment();
-    runner.cluster.create(DEPLOYMENTS, deployment(2, rolling(1, 1)), moment).expect("it is new");
+    runner.cluster.create(&DEPLOYMENTS, deployment(2, rolling(1, 1)), moment).expect("it is new");
     runner.rest();
-    let first = runner.cluster.state.all(SETS)[0]["metadata"]["name"].clone();
+    let first = runner.cluster.state.all(&SETS)[0]["metadata"]["name"].clone();
     for image in ["v1", "v0"] {
         change(&mut runner, |d| d["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image));
         runner.rest();
     }
-    let sets = runner.cluster.state.all(SETS);
+    let sets = runner.cluster.state.all(&SETS);
     assert_eq!(sets.len(), 2);
     let again = sets.iter().find(|set| set["metadata"]["name"] == first).expect("it is used again");
     assert_eq!(again["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
@@ -189,9 +189,9 @@ fn going_back_takes_up_the_old_set_and_a_name_that_is_taken_is_avoided() {
     let mut stranger = (**again).clone();
     stranger["metadata"] = json!({"name": first, "namespace": "d"});
     stranger["spec"] = json!({"replicas": 0, "selector": {"matchLabels": {"x": "y"}}, "template": {}});
-    other.cluster.create(SETS, stranger, moment).expect("it is new");
-    other.cluster.create(DEPLOYMENTS, deployment(2, rolling(1, 1)), moment).expect("it is new");
+    other.cluster.create(&SETS, stranger, moment).expect("it is new");
+    other.cluster.create(&DEPLOYMENTS, deployment(2, rolling(1, 1)), moment).expect("it is new");
     other.rest();
-    assert_eq!(other.cluster.find(DEPLOYMENTS, "d", "web").unwrap()["status"]["collisionCount"], 1);
+    assert_eq!(other.cluster.find(&DEPLOYMENTS, "d", "web").unwrap()["status"]["collisionCount"], 1);
     assert_rolled_out(&other, "v0");
 }

@@ -27,7 +27,7 @@ fn set(name: &str, replicas: u64) -> Value {
 }
 
 fn active_pods_of(cluster: &Cluster, uid: &Value) -> usize {
-    let pods = cluster.state.all(PODS);
+    let pods = cluster.state.all(&PODS);
     let active = pods.iter().filter(|pod| {
         pod["metadata"]["deletionTimestamp"].is_null()
             && !matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
@@ -40,7 +40,7 @@ fn active_pods_of(cluster: &Cluster, uid: &Value) -> usize {
 fn never_more_than_asked(runner: &mut Runner) {
     let mut most: BTreeMap<String, u64> = BTreeMap::new();
     runner.laws.push(Box::new(move |cluster| {
-        for set in cluster.state.all(SETS) {
+        for set in cluster.state.all(&SETS) {
             let uid = &set["metadata"]["uid"];
             let asked = set["spec"]["replicas"].as_u64().expect("the story sets it");
             let most = most.entry(uid.to_string()).or_default();
@@ -53,20 +53,20 @@ fn never_more_than_asked(runner: &mut Runner) {
 
 fn disturb(runner: &mut Runner) {
     let moment = runner.moment();
-    let sets = runner.cluster.state.all(SETS);
+    let sets = runner.cluster.state.all(&SETS);
     let Some(index) = runner.rng.index(sets.len()) else { return };
     let set = &sets[index];
     match runner.rng.below(10) {
         0..=5 => {
             let mut new = (**set).clone();
             new["spec"]["replicas"] = json!(runner.rng.below(8));
-            runner.cluster.update(SETS, "", &new).expect("the story sees the latest");
+            runner.cluster.update(&SETS, "", &new).expect("the story sees the latest");
         }
-        6 => runner.cluster.delete(SETS, set, moment),
+        6 => runner.cluster.delete(&SETS, set, moment),
         _ => {
-            let pods = runner.cluster.state.all(PODS);
+            let pods = runner.cluster.state.all(&PODS);
             if let Some(index) = runner.rng.index(pods.len()) {
-                runner.cluster.delete(PODS, &pods[index], moment);
+                runner.cluster.delete(&PODS, &pods[index], moment);
             }
         }
     }
@@ -80,7 +80,7 @@ fn every_set_gets_its_pods_and_no_more() {
         for name in ["a", "b", "c"] {
             let moment = runner.moment();
             let replicas = runner.rng.below(6);
-            runner.cluster.create(SETS, set(name, replicas), moment).unwrap();
+            runner.cluster.create(&SETS, set(name, replicas), moment).unwrap();
         }
         for _ in 0..600 {
             if runner.rng.chance(1, 40) {
@@ -90,7 +90,7 @@ fn every_set_gets_its_pods_and_no_more() {
         }
         runner.rest();
         let mut owned = 0;
-        for set in runner.cluster.state.all(SETS) {
+        for set in runner.cluster.state.all(&SETS) {
             let asked = set["spec"]["replicas"].as_u64().unwrap();
             let active = active_pods_of(&runner.cluster, &set["metadata"]["uid"]);
             assert_eq!(active as u64, asked);
@@ -99,7 +99,7 @@ fn every_set_gets_its_pods_and_no_more() {
             assert_eq!(set["status"]["observedGeneration"], set["metadata"]["generation"]);
             owned += active;
         }
-        let pods = runner.cluster.state.all(PODS);
+        let pods = runner.cluster.state.all(&PODS);
         let active = pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count();
         assert_eq!(active, owned, "no pod without an owner is left");
     });
@@ -113,22 +113,22 @@ fn orphans_are_taken_in_and_strangers_let_go() {
         let orphan = json!({
             "metadata": {"name": "orphan", "namespace": "d", "labels": {"app": "a"}}, "spec": {},
         });
-        runner.cluster.create(PODS, orphan, moment).unwrap();
-        runner.cluster.create(SETS, set("a", 3), moment).unwrap();
+        runner.cluster.create(&PODS, orphan, moment).unwrap();
+        runner.cluster.create(&SETS, set("a", 3), moment).unwrap();
         for _ in 0..300 {
             runner.step(true);
         }
         runner.rest();
-        let uid = runner.cluster.find(SETS, "d", "a").unwrap()["metadata"]["uid"].clone();
+        let uid = runner.cluster.find(&SETS, "d", "a").unwrap()["metadata"]["uid"].clone();
         assert_eq!(active_pods_of(&runner.cluster, &uid), 3);
-        let pods = runner.cluster.state.all(PODS);
+        let pods = runner.cluster.state.all(&PODS);
         let kept = pods.iter().find(|pod| pod["status"]["phase"] == "Running").unwrap();
         let mut stranger = (**kept).clone();
         stranger["metadata"]["labels"]["app"] = json!("other");
-        runner.cluster.update(PODS, "", &stranger).unwrap();
+        runner.cluster.update(&PODS, "", &stranger).unwrap();
         runner.rest();
         let name = kept["metadata"]["name"].as_str().unwrap();
-        let stranger = runner.cluster.find(PODS, "d", name).expect("let go, not deleted");
+        let stranger = runner.cluster.find(&PODS, "d", name).expect("let go, not deleted");
         assert!(stranger["metadata"]["ownerReferences"].is_null());
         assert_eq!(active_pods_of(&runner.cluster, &uid), 3);
     });
@@ -139,11 +139,11 @@ fn a_quota_is_said_in_the_status_and_the_rest_comes_when_it_is_raised() {
     let mut runner = Runner::new(1, controllers());
     runner.cluster.pod_quota = Some(2);
     let moment = runner.moment();
-    runner.cluster.create(SETS, set("a", 4), moment).unwrap();
+    runner.cluster.create(&SETS, set("a", 4), moment).unwrap();
     for _ in 0..2_000 {
         runner.step(false);
     }
-    let status = runner.cluster.find(SETS, "d", "a").unwrap()["status"].clone();
+    let status = runner.cluster.find(&SETS, "d", "a").unwrap()["status"].clone();
     assert_eq!(status["replicas"], 2);
     let failure = &status["conditions"][0];
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_quota_is_said_in_the_status_and_the_rest_comes_when_it_is_raised() {
     assert!(said > 0);
     runner.cluster.pod_quota = None;
     runner.rest();
-    let status = runner.cluster.find(SETS, "d", "a").unwrap()["status"].clone();
+    let status = runner.cluster.find(&SETS, "d", "a").unwrap()["status"].clone();
     assert_eq!(status["availableReplicas"], 4);
     assert!(status["conditions"].is_null(), "{status}");
 }

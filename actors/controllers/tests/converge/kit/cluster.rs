@@ -9,7 +9,7 @@ use trireme_schema::objects::Objects;
 use trireme_schema::time::Moment;
 
 /// Group, plural, namespace, name.
-type Place = (&'static str, &'static str, String, String);
+type Place = (String, String, String, String);
 
 /// The objects at one revision.
 #[derive(Clone, Default)]
@@ -32,14 +32,14 @@ impl Snapshot {
         self.objects.iter().filter(move |((g, p, ..), _)| *g == group && *p == plural)
     }
 
-    pub(crate) fn all(&self, resource: Resource) -> Vec<Arc<Value>> {
-        self.of(resource.group, resource.plural).map(|(_, object)| object.clone()).collect()
+    pub(crate) fn all(&self, resource: &Resource) -> Vec<Arc<Value>> {
+        self.of(&resource.group, &resource.plural).map(|(_, object)| object.clone()).collect()
     }
 
     pub(crate) fn take(&mut self, change: &Change) {
         self.revision += 1;
         let object = change.new.as_ref().or(change.old.as_ref()).expect("a change has an object");
-        let place = place(change.resource, object);
+        let place = place(&change.resource, object);
         match &change.new {
             Some(new) => self.objects.insert(place, new.clone()),
             None => self.objects.remove(&place),
@@ -47,9 +47,9 @@ impl Snapshot {
     }
 }
 
-fn place(resource: Resource, object: &Value) -> Place {
+fn place(resource: &Resource, object: &Value) -> Place {
     let text = |name: &str| object["metadata"][name].as_str().unwrap_or("").to_owned();
-    (resource.group, resource.plural, text("namespace"), text("name"))
+    (resource.group.to_string(), resource.plural.to_string(), text("namespace"), text("name"))
 }
 
 impl Objects for Snapshot {
@@ -69,14 +69,14 @@ impl Objects for Snapshot {
 }
 
 impl World for Snapshot {
-    fn controlled_by(&self, resource: Resource, namespace: &str, owner_uid: &str) -> Vec<Arc<Value>> {
-        let mut out = self.list(resource.group, resource.plural, Some(namespace));
+    fn controlled_by(&self, resource: &Resource, namespace: &str, owner_uid: &str) -> Vec<Arc<Value>> {
+        let mut out = self.list(&resource.group, &resource.plural, Some(namespace));
         out.retain(|object| controller_uid(object) == Some(owner_uid));
         out
     }
 
-    fn uncontrolled(&self, resource: Resource, namespace: &str) -> Vec<Arc<Value>> {
-        let mut out = self.list(resource.group, resource.plural, Some(namespace));
+    fn uncontrolled(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Value>> {
+        let mut out = self.list(&resource.group, &resource.plural, Some(namespace));
         out.retain(|object| controller_uid(object).is_none());
         out
     }
@@ -94,19 +94,19 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    fn commit(&mut self, resource: Resource, old: Option<Arc<Value>>, new: Option<Value>) {
+    fn commit(&mut self, resource: &Resource, old: Option<Arc<Value>>, new: Option<Value>) {
         let new = new.map(|mut object| {
             object["metadata"]["resourceVersion"] = json!((self.state.revision + 1).to_string());
             Arc::new(object)
         });
-        let change = Change { resource, old, new };
+        let change = Change { resource: resource.clone(), old, new };
         self.state.take(&change);
         self.log.push(change);
     }
 
     pub(crate) fn create(
         &mut self,
-        resource: Resource,
+        resource: &Resource,
         mut object: Value,
         now: Moment,
     ) -> Result<(), Refused> {
@@ -119,15 +119,15 @@ impl Cluster {
         if self.state.objects.contains_key(&wanted) {
             return refuse("AlreadyExists", "it exists");
         }
-        let pods = self.state.all(resources::PODS).len();
-        if resource == resources::PODS && self.pod_quota.is_some_and(|quota| pods >= quota) {
+        let pods = self.state.all(&resources::PODS).len();
+        if *resource == resources::PODS && self.pod_quota.is_some_and(|quota| pods >= quota) {
             return refuse("Forbidden", "exceeded quota");
         }
         self.uids += 1;
         object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
         object["metadata"]["creationTimestamp"] = json!(now.to_time());
         object["metadata"]["generation"] = json!(1);
-        if resource == resources::PODS {
+        if *resource == resources::PODS {
             object["status"] = json!({"phase": "Pending"});
         } else {
             object["status"] = json!({});
@@ -136,7 +136,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub(crate) fn update(&mut self, resource: Resource, sub: &str, object: &Value) -> Result<(), Refused> {
+    pub(crate) fn update(&mut self, resource: &Resource, sub: &str, object: &Value) -> Result<(), Refused> {
         let refuse = |reason: &str| {
             let (reason, message) = (reason.to_owned(), String::new());
             Err(Refused { write: Refusable::Update, reason, message })
@@ -162,14 +162,14 @@ impl Cluster {
         }
         let gone = !new["metadata"]["deletionTimestamp"].is_null()
             && new["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
-            && resource != resources::PODS;
+            && *resource != resources::PODS;
         self.commit(resource, Some(old), (!gone).then_some(new));
         Ok(())
     }
 
     /// Pods linger until the kit's kubelet lets them go; other kinds until their finalizers are gone.
-    pub(crate) fn delete(&mut self, resource: Resource, old: &Arc<Value>, now: Moment) {
-        let waits = resource == resources::PODS
+    pub(crate) fn delete(&mut self, resource: &Resource, old: &Arc<Value>, now: Moment) {
+        let waits = *resource == resources::PODS
             || old["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         if !waits {
             self.commit(resource, Some(old.clone()), None);
@@ -181,29 +181,29 @@ impl Cluster {
     }
 
     /// The object is no more, whatever held it.
-    pub(crate) fn vanish(&mut self, resource: Resource, old: &Arc<Value>) {
+    pub(crate) fn vanish(&mut self, resource: &Resource, old: &Arc<Value>) {
         self.commit(resource, Some(old.clone()), None);
     }
 
-    pub(crate) fn find(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.state.get(resource.group, resource.plural, namespace, name)
+    pub(crate) fn find(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.state.get(&resource.group, &resource.plural, namespace, name)
     }
 
     pub(crate) fn write(&mut self, write: &Write, now: Moment) -> Result<(), Refused> {
         match write {
-            Write::Create { resource, object } => self.create(*resource, object.clone(), now),
-            Write::Update { resource, subresource, object } => self.update(*resource, subresource, object),
+            Write::Create { resource, object } => self.create(resource, object.clone(), now),
+            Write::Update { resource, subresource, object } => self.update(resource, subresource, object),
             Write::Delete { resource, namespace, name, uid, resource_version } => {
                 let refuse = |reason: &str| {
                     let (reason, message) = (reason.to_owned(), String::new());
                     Err(Refused { write: Refusable::Delete, reason, message })
                 };
-                let Some(old) = self.find(*resource, namespace, name) else { return refuse("NotFound") };
+                let Some(old) = self.find(resource, namespace, name) else { return refuse("NotFound") };
                 let seen = old["metadata"]["resourceVersion"].as_str().expect("every stored object has one");
                 if old["metadata"]["uid"] != **uid || resource_version.as_ref().is_some_and(|v| v != seen) {
                     return refuse("Conflict");
                 }
-                self.delete(*resource, &old, now);
+                self.delete(resource, &old, now);
                 Ok(())
             }
             Write::Event { reason, message, .. } => {
@@ -222,8 +222,8 @@ impl Cluster {
             lost && object["metadata"]["deletionTimestamp"].is_null()
         });
         let Some(((group, plural, ..), object)) = garbage else { return false };
-        let (resource, object) = (Resource::new(group, plural), object.clone());
-        self.delete(resource, &object, now);
+        let (resource, object) = (Resource::named(group, plural), object.clone());
+        self.delete(&resource, &object, now);
         true
     }
 }

@@ -45,8 +45,8 @@ impl Host {
         self.view = cluster.state.clone();
         (self.running, self.refused) = (None, None);
         for resource in self.controller.resources() {
-            for object in self.view.all(*resource) {
-                let change = Change { resource: *resource, old: None, new: Some(object) };
+            for object in self.view.all(resource) {
+                let change = Change { resource: resource.clone(), old: None, new: Some(object) };
                 for key in self.controller.keys(&change, &self.view) {
                     self.queue.changed(now, &key);
                 }
@@ -181,18 +181,18 @@ impl Runner {
     /// What scheduler and kubelet do to one pod.
     fn run_a_pod(&mut self, faults: bool) {
         let moment = self.moment();
-        let pods = self.cluster.state.all(resources::PODS);
+        let pods = self.cluster.state.all(&resources::PODS);
         let Some(index) = self.rng.index(pods.len()) else { return };
         let pod = &pods[index];
         if !pod["metadata"]["deletionTimestamp"].is_null() {
-            return self.cluster.vanish(resources::PODS, pod);
+            return self.cluster.vanish(&resources::PODS, pod);
         }
         let mut new = (**pod).clone();
         let ready = |status: &str| json!([{"type": "Ready", "status": status, "lastTransitionTime": moment.to_time()}]);
         let is_ready = pod["status"]["conditions"][0]["status"] == "True";
         if pod["spec"]["nodeName"].is_null() {
             new["spec"]["nodeName"] = json!(format!("n{}", self.rng.below(3)));
-            self.cluster.update(resources::PODS, "", &new).expect("the kit sees the latest");
+            self.cluster.update(&resources::PODS, "", &new).expect("the kit sees the latest");
             return;
         }
         match pod["status"]["phase"].as_str() {
@@ -206,7 +206,7 @@ impl Runner {
             }
             _ => return,
         }
-        self.cluster.update(resources::PODS, "status", &new).expect("the kit sees the latest");
+        self.cluster.update(&resources::PODS, "status", &new).expect("the kit sees the latest");
     }
 
     /// Everybody works until nobody has anything to do.
@@ -243,7 +243,7 @@ impl Runner {
         for _ in 0..4 {
             self.run_a_pod(false);
         }
-        let restless = self.cluster.state.all(resources::PODS).iter().any(|pod| {
+        let restless = self.cluster.state.all(&resources::PODS).iter().any(|pod| {
             let done = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
                 || pod["status"]["conditions"][0]["status"] == "True";
             !done || !pod["metadata"]["deletionTimestamp"].is_null()

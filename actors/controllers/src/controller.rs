@@ -29,6 +29,8 @@ pub mod resources {
     pub const REPLICA_SETS: Resource = Resource::new("apps", "replicasets");
     /// ReplicationControllers.
     pub const REPLICATION_CONTROLLERS: Resource = Resource::new("", "replicationcontrollers");
+    /// Namespaces.
+    pub const NAMESPACES: Resource = Resource::new("", "namespaces");
     /// Deployments.
     pub const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
 }
@@ -107,8 +109,18 @@ pub trait Controller: Send + Sync {
     /// `system:serviceaccount:kube-system:<name>`.
     fn name(&self) -> &'static str;
 
-    /// The resources whose changes concern it.
+    /// The resources that it is about: at its start their objects are looked at.
     fn resources(&self) -> &'static [Resource];
+
+    /// Whether changes of a resource concern it.
+    fn concerns(&self, resource: &Resource) -> bool {
+        self.resources().contains(resource)
+    }
+
+    /// At its start every object of every resource is looked at.
+    fn begins_with_everything(&self) -> bool {
+        false
+    }
 
     /// The keys that a change concerns.
     fn keys(&self, change: &Change, world: &dyn World) -> Vec<Key>;

@@ -37,6 +37,8 @@ pub enum Write {
         uid: String,
         /// Also its resourceVersion, where any change since would make the delete wrong.
         resource_version: Option<String>,
+        /// What becomes of its dependents.
+        propagation: Propagation,
     },
     /// Tells people what happened to an object.
     Event {
@@ -49,6 +51,17 @@ pub enum Write {
         /// Text.
         message: String,
     },
+}
+
+/// What becomes of the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They are deleted afterwards.
+    Background,
+    /// They are deleted first.
+    Foreground,
+    /// They stay.
+    Orphan,
 }
 
 /// What is to be done now. Writes are carried out in order; the first that is refused ends the plan. Creates (and

@@ -14,7 +14,7 @@ use crate::claim::Claim;
 use crate::controller::{Change, Controller, Look, Refusable, Resource, resources};
 use crate::key::Key;
 use crate::owner::{controller_of, controller_reference, is_deleting};
-use crate::plan::{Plan, Write};
+use crate::plan::{Plan, Propagation, Write};
 use crate::pods::is_finished;
 use crate::world::World;
 
@@ -244,6 +244,7 @@ impl Rollout<'_> {
                 name: metadata.text("name").to_owned(),
                 uid: metadata.text("uid").to_owned(),
                 resource_version: Some(metadata.text("resourceVersion").to_owned()),
+                propagation: Propagation::Background,
             }
         });
         self.plan.writes.extend(deletes);

@@ -15,7 +15,7 @@ use crate::claim::Claim;
 use crate::controller::{Change, Controller, Look, Refusable, Resource, resources};
 use crate::key::Key;
 use crate::owner::{controller_of, controller_reference, controller_uid, is_deleting};
-use crate::plan::{Plan, Write};
+use crate::plan::{Plan, Propagation, Write};
 use crate::pods::is_active;
 use crate::suffix::Suffixes;
 use crate::world::World;
@@ -86,6 +86,7 @@ impl ReplicaSetController {
                 name: metadata.text("name").to_owned(),
                 uid: metadata.text("uid").to_owned(),
                 resource_version: None,
+                propagation: Propagation::Background,
             }
         });
         let events = leaving.iter().map(|pod| {

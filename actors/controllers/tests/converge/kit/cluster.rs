@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use trireme_controllers::{Change, Refusable, Refused, Resource, World, Write, resources};
+use trireme_controllers::{Change, Propagation, Refusable, Refused, Resource, World, Write, resources};
 use trireme_schema::objects::Objects;
 use trireme_schema::time::Moment;
 
@@ -30,6 +30,11 @@ impl Snapshot {
         plural: &'a str,
     ) -> impl Iterator<Item = (&'a Place, &'a Arc<Value>)> {
         self.objects.iter().filter(move |((g, p, ..), _)| *g == group && *p == plural)
+    }
+
+    pub(crate) fn everything(&self) -> Vec<(Resource, Arc<Value>)> {
+        let all = self.objects.iter();
+        all.map(|((group, plural, ..), object)| (Resource::named(group, plural), object.clone())).collect()
     }
 
     pub(crate) fn all(&self, resource: &Resource) -> Vec<Arc<Value>> {
@@ -75,6 +80,28 @@ impl World for Snapshot {
         out
     }
 
+    fn by_uid(&self, uid: &str) -> Option<(Resource, Arc<Value>)> {
+        let mut found = self.objects.iter().filter(|(_, object)| object["metadata"]["uid"] == *uid);
+        found.next().map(|((group, plural, ..), object)| (Resource::named(group, plural), object.clone()))
+    }
+
+    fn dependents(&self, owner_uid: &str) -> Vec<(Resource, Arc<Value>)> {
+        let refers = |object: &Value| {
+            let references = object["metadata"]["ownerReferences"].as_array();
+            references.is_some_and(|list| list.iter().any(|reference| reference["uid"] == *owner_uid))
+        };
+        let found = self.objects.iter().filter(|(_, object)| refers(object));
+        found.map(|((group, plural, ..), object)| (Resource::named(group, plural), object.clone())).collect()
+    }
+
+    fn namespaced_resources(&self) -> Vec<Resource> {
+        vec![Resource::new("", "configmaps"), resources::PODS, resources::REPLICA_SETS]
+    }
+
+    fn resource_of(&self, _: &str, _: &str) -> Option<Resource> {
+        None
+    }
+
     fn uncontrolled(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Value>> {
         let mut out = self.list(&resource.group, &resource.plural, Some(namespace));
         out.retain(|object| controller_uid(object).is_none());
@@ -89,6 +116,8 @@ pub(crate) struct Cluster {
     pub(crate) log: Vec<Change>,
     pub(crate) events: Vec<(String, String)>,
     uids: u64,
+    /// The story has namespaces; objects of `d` need it.
+    namespaces: bool,
     /// Creates of pods beyond this many are refused, as by a quota.
     pub(crate) pod_quota: Option<usize>,
 }
@@ -118,6 +147,12 @@ impl Cluster {
         assert!(!wanted.3.is_empty(), "the kit wants names: {object}");
         if self.state.objects.contains_key(&wanted) {
             return refuse("AlreadyExists", "it exists");
+        }
+        self.namespaces |= *resource == resources::NAMESPACES;
+        let namespace = self.find(&resources::NAMESPACES, "", &wanted.2);
+        let open = namespace.is_some_and(|namespace| namespace["metadata"]["deletionTimestamp"].is_null());
+        if self.namespaces && wanted.2 == "d" && !open {
+            return refuse("Forbidden", "the namespace is gone or being terminated");
         }
         let pods = self.state.all(&resources::PODS).len();
         if *resource == resources::PODS && self.pod_quota.is_some_and(|quota| pods >= quota) {
@@ -152,7 +187,7 @@ impl Cluster {
             new["status"] = object["status"].clone();
         } else {
             new["status"] = old["status"].clone();
-            if new["spec"] != old["spec"] {
+            if sub.is_empty() && new["spec"] != old["spec"] {
                 new["metadata"]["generation"] =
                     json!(old["metadata"]["generation"].as_i64().expect("set at creation") + 1);
             }
@@ -160,8 +195,10 @@ impl Cluster {
         if new == *old {
             return Ok(());
         }
+        let none = |finalizers: &Value| finalizers.as_array().is_none_or(Vec::is_empty);
         let gone = !new["metadata"]["deletionTimestamp"].is_null()
-            && new["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+            && none(&new["metadata"]["finalizers"])
+            && (*resource != resources::NAMESPACES || none(&new["spec"]["finalizers"]))
             && *resource != resources::PODS;
         self.commit(resource, Some(old), (!gone).then_some(new));
         Ok(())
@@ -169,7 +206,35 @@ impl Cluster {
 
     /// Pods linger until the kit's kubelet lets them go; other kinds until their finalizers are gone.
     pub(crate) fn delete(&mut self, resource: &Resource, old: &Arc<Value>, now: Moment) {
+        self.delete_with(resource, old, Propagation::Background, now);
+    }
+
+    pub(crate) fn delete_with(
+        &mut self,
+        resource: &Resource,
+        old: &Arc<Value>,
+        how: Propagation,
+        now: Moment,
+    ) {
+        let mut old = old.clone();
+        let finalizer = match how {
+            Propagation::Background => None,
+            Propagation::Foreground => Some("foregroundDeletion"),
+            Propagation::Orphan => Some("orphan"),
+        };
+        if let Some(finalizer) = finalizer.filter(|_| old["metadata"]["deletionTimestamp"].is_null()) {
+            let mut new = (*old).clone();
+            let mut finalizers = new["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+            finalizers.retain(|other| !matches!(other.as_str(), Some("foregroundDeletion" | "orphan")));
+            finalizers.push(json!(finalizer));
+            new["metadata"]["finalizers"] = json!(finalizers);
+            self.commit(resource, Some(old.clone()), Some(new));
+            let text = |name: &str| old["metadata"][name].as_str().unwrap_or("").to_owned();
+            old = self.find(resource, &text("namespace"), &text("name")).expect("it was written just now");
+        }
+        let old = &old;
         let waits = *resource == resources::PODS
+            || *resource == resources::NAMESPACES
             || old["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         if !waits {
             self.commit(resource, Some(old.clone()), None);
@@ -193,7 +258,7 @@ impl Cluster {
         match write {
             Write::Create { resource, object } => self.create(resource, object.clone(), now),
             Write::Update { resource, subresource, object } => self.update(resource, subresource, object),
-            Write::Delete { resource, namespace, name, uid, resource_version } => {
+            Write::Delete { resource, namespace, name, uid, resource_version, propagation } => {
                 let refuse = |reason: &str| {
                     let (reason, message) = (reason.to_owned(), String::new());
                     Err(Refused { write: Refusable::Delete, reason, message })
@@ -203,7 +268,7 @@ impl Cluster {
                 if old["metadata"]["uid"] != **uid || resource_version.as_ref().is_some_and(|v| v != seen) {
                     return refuse("Conflict");
                 }
-                self.delete(resource, &old, now);
+                self.delete_with(resource, &old, *propagation, now);
                 Ok(())
             }
             Write::Event { reason, message, .. } => {

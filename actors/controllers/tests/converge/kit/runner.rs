@@ -44,9 +44,10 @@ impl Host {
         self.queue = WorkQueue::new(Limits::default());
         self.view = cluster.state.clone();
         (self.running, self.refused) = (None, None);
-        for resource in self.controller.resources() {
-            for object in self.view.all(resource) {
-                let change = Change { resource: resource.clone(), old: None, new: Some(object) };
+        let (all, watched) = (self.controller.begins_with_everything(), self.controller.resources());
+        for (resource, object) in self.view.everything() {
+            if all || watched.contains(&resource) {
+                let change = Change { resource, old: None, new: Some(object) };
                 for key in self.controller.keys(&change, &self.view) {
                     self.queue.changed(now, &key);
                 }
@@ -59,7 +60,7 @@ impl Host {
             return false;
         };
         self.view.take(change);
-        if self.controller.resources().contains(&change.resource) {
+        if self.controller.concerns(&change.resource) {
             for key in self.controller.keys(change, &self.view) {
                 self.queue.changed(now, &key);
             }
@@ -130,13 +131,15 @@ pub(crate) struct Runner {
     now: Tick,
     /// Judges the cluster after every step.
     pub(crate) laws: Vec<Law>,
+    /// The kit collects garbage by itself.
+    pub(crate) collects_garbage: bool,
 }
 
 impl Runner {
     pub(crate) fn new(seed: u64, controllers: Vec<Box<dyn Controller>>) -> Self {
         let hosts = controllers.into_iter().map(Host::new).collect();
         let (cluster, rng, now) = (Cluster::default(), Rng::new(seed), Tick::from_millis(1));
-        Self { cluster, rng, hosts, now, laws: Vec::new() }
+        Self { cluster, rng, hosts, now, laws: Vec::new(), collects_garbage: true }
     }
 
     pub(crate) fn moment(&self) -> Moment {
@@ -165,9 +168,10 @@ impl Runner {
                 host.carry_on(self.now, moment, &mut self.cluster);
             }
             15..=18 => self.run_a_pod(faults),
-            _ => {
+            _ if self.collects_garbage => {
                 self.cluster.collect_garbage(moment);
             }
+            _ => {}
         }
         self.judge();
     }
@@ -238,7 +242,7 @@ impl Runner {
                 busy = true;
             }
         }
-        busy |= self.cluster.collect_garbage(moment);
+        busy |= self.collects_garbage && self.cluster.collect_garbage(moment);
         let before = self.cluster.state.revision;
         for _ in 0..4 {
             self.run_a_pod(false);

@@ -29,6 +29,10 @@ pub mod resources {
     pub const REPLICA_SETS: Resource = Resource::new("apps", "replicasets");
     /// ReplicationControllers.
     pub const REPLICATION_CONTROLLERS: Resource = Resource::new("", "replicationcontrollers");
+    /// ConfigMaps.
+    pub const CONFIG_MAPS: Resource = Resource::new("", "configmaps");
+    /// ServiceAccounts.
+    pub const SERVICE_ACCOUNTS: Resource = Resource::new("", "serviceaccounts");
     /// Namespaces.
     pub const NAMESPACES: Resource = Resource::new("", "namespaces");
     /// Deployments.

@@ -81,6 +81,11 @@ impl Plan {
         Self::default()
     }
 
+    /// A single write.
+    pub fn one(write: Write) -> Self {
+        Self { writes: vec![write], again_after: None }
+    }
+
     /// Asks for a look after `wait`, or earlier if that is asked for already.
     pub fn look_again(&mut self, wait: Duration) {
         self.again_after = Some(self.again_after.map_or(wait, |before| before.min(wait)));

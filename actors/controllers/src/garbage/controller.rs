@@ -79,7 +79,7 @@ impl GarbageCollector {
         let mut dependents = world.dependents(uid(object));
         dependents.truncate(DEPENDENTS_PER_PLAN);
         if dependents.is_empty() {
-            return one(update(resource, without_finalizer(object, ORPHAN)));
+            return Plan::one(update(resource, without_finalizer(object, ORPHAN)));
         }
         let leaves = |reference: &Value| reference.text("uid") == uid(object);
         let writes = dependents
@@ -92,7 +92,7 @@ impl GarbageCollector {
     fn foreground(resource: Resource, object: &Value, world: &dyn World) -> Plan {
         let dependents = world.dependents(uid(object));
         if !dependents.iter().any(|(_, dependent)| blocks(dependent, uid(object))) {
-            return one(update(resource, without_finalizer(object, FOREGROUND)));
+            return Plan::one(update(resource, without_finalizer(object, FOREGROUND)));
         }
         let here = dependents.into_iter().filter(|(_, dependent)| !is_deleting(dependent));
         let plans = here
@@ -115,7 +115,7 @@ impl GarbageCollector {
                 return Plan::settled();
             }
             let leaves = |reference: &Value| judge(reference, object, world) != Owner::Solid;
-            return one(update(resource, without_owners(object, leaves)));
+            return Plan::one(update(resource, without_owners(object, leaves)));
         }
         let has_blocking_dependents =
             || world.dependents(uid(object)).iter().any(|(_, dependent)| blocks(dependent, uid(object)));
@@ -128,12 +128,8 @@ impl GarbageCollector {
         } else {
             Propagation::Background
         };
-        one(delete(resource, object, propagation))
+        Plan::one(delete(resource, object, propagation))
     }
-}
-
-fn one(write: Write) -> Plan {
-    Plan { writes: vec![write], again_after: None }
 }
 
 impl Controller for GarbageCollector {

@@ -4,4 +4,5 @@ mod deployments;
 mod garbage;
 mod kit;
 mod namespaces;
+mod per_namespace;
 mod replica_sets;

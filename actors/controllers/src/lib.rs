@@ -13,14 +13,29 @@
 //! - Writes name what they saw (uid, resourceVersion), so that a stale plan is refused and made anew.
 //! - No clock, randomness, I/O, threads or hash-ordered iteration.
 
+mod claim;
+mod condition;
 mod controller;
+mod deployment;
+mod garbage;
 mod key;
+mod namespace;
+mod owner;
+mod per_namespace;
 mod plan;
+mod pods;
 mod queue;
+mod replica_set;
+mod suffix;
 mod world;
 
-pub use controller::{Change, Controller, Resource};
+pub use controller::{Change, Controller, Look, Refusable, Refused, Resource, resources};
+pub use deployment::DeploymentController;
+pub use garbage::GarbageCollector;
 pub use key::Key;
-pub use plan::{Plan, Write};
+pub use namespace::NamespaceController;
+pub use per_namespace::{RootCertificatePublisher, ServiceAccountController};
+pub use plan::{Plan, Propagation, Write};
 pub use queue::{Attempt, KeyReport, KeyState, Limits, Outcome, WorkQueue};
+pub use replica_set::ReplicaSetController;
 pub use world::World;

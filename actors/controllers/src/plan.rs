@@ -37,6 +37,8 @@ pub enum Write {
         uid: String,
         /// Also its resourceVersion, where any change since would make the delete wrong.
         resource_version: Option<String>,
+        /// What becomes of its dependents.
+        propagation: Propagation,
     },
     /// Tells people what happened to an object.
     Event {
@@ -51,11 +53,41 @@ pub enum Write {
     },
 }
 
-/// What is to be done now. Writes are carried out in order; the first that fails ends the plan.
+/// What becomes of the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They are deleted afterwards.
+    Background,
+    /// They are deleted first.
+    Foreground,
+    /// They stay.
+    Orphan,
+}
+
+/// What is to be done now. Writes are carried out in order; the first that is refused ends the plan. Creates (and
+/// deletes) that follow each other may go side by side, in batches of 1, 2, 4 and so on, so that what refuses one (a
+/// quota) does not have to refuse a thousand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The writes.
     pub writes: Vec<Write>,
     /// Look again after this time, even if nothing changes.
     pub again_after: Option<Duration>,
+}
+
+impl Plan {
+    /// Nothing to do.
+    pub fn settled() -> Self {
+        Self::default()
+    }
+
+    /// A single write.
+    pub fn one(write: Write) -> Self {
+        Self { writes: vec![write], again_after: None }
+    }
+
+    /// Asks for a look after `wait`, or earlier if that is asked for already.
+    pub fn look_again(&mut self, wait: Duration) {
+        self.again_after = Some(self.again_after.map_or(wait, |before| before.min(wait)));
+    }
 }

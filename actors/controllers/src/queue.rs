@@ -24,11 +24,7 @@ pub struct Limits {
 impl Default for Limits {
     /// As upstream's default rate limiter: from 5 ms to 1000 s.
     fn default() -> Self {
-        Self {
-            in_flight: 5,
-            backoff_first: Duration::from_millis(5),
-            backoff_max: Duration::from_secs(1000),
-        }
+        Self { in_flight: 5, backoff_first: Duration::from_millis(5), backoff_max: Duration::from_secs(1000) }
     }
 }
 
@@ -153,7 +149,8 @@ impl WorkQueue {
 
     /// Takes in what came of an attempt. A key that is not in flight is left as it is.
     pub fn done(&mut self, now: Tick, key: &Key, outcome: Outcome) {
-        let Some(Entry { state: KeyState::InFlight { changed }, failures, .. }) = self.entries.get(key) else {
+        let Some(Entry { state: KeyState::InFlight { changed }, failures, .. }) = self.entries.get(key)
+        else {
             return;
         };
         let (changed, failures) = (*changed, *failures);
@@ -326,7 +323,7 @@ mod tests {
             // Keys with a change that no look has begun after.
             let mut unseen: BTreeSet<Key> = BTreeSet::new();
             for _ in 0..300 {
-                now = now + Duration::from_millis(rng.below(20));
+                now += Duration::from_millis(rng.below(20));
                 let key = Key::new(&rng.below(3).to_string(), &rng.below(4).to_string());
                 match rng.below(3) {
                     0 => {

@@ -15,7 +15,7 @@ pub struct Packed {
     pub gzip: Vec<u8>,
     /// Length of the plain document in bytes.
     pub plain_bytes: usize,
-    /// Hash of the plain document, as in `?hash=`.
+    /// Hash of the plain document, as in its entity tag.
     pub hash: String,
     /// `Content-Type` of the plain document.
     pub content_type: &'static str,

@@ -15,6 +15,7 @@ use super::types::{META, list_type};
 use super::v2::{self, V2Form};
 use super::v3;
 use crate::discovery::{Catalogue, ServedKind};
+use crate::document::content_hash;
 
 /// What the documents describe.
 #[derive(Clone, Debug)]
@@ -71,24 +72,39 @@ impl OpenApi {
         OpenApi { input, v3, v2_json: OnceLock::new(), v2_protobuf: OnceLock::new() }
     }
 
-    /// The answer to `/openapi/v3`: every document with its hash. Builds all of them, since the hash is of the content.
+    /// The answer to `/openapi/v3`: every document with a hash that changes when the document does. It is taken over
+    /// what the document is made from, so that the index builds none of them.
     pub fn v3_index(&self) -> Value {
-        // The texts are unpacked once for all documents that are not there yet.
-        let texts = OnceLock::new();
-        let paths: serde_json::Map<String, Value> = self
-            .v3
-            .iter()
-            .map(|(path, slot)| {
-                let hash = &self.document(slot, &texts).hash;
-                (path.clone(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}") }))
-            })
-            .collect();
+        let entry = |path: &String, slot: &Slot| {
+            let url = format!("/openapi/v3/{path}?hash={}", self.source_hash(&slot.source));
+            (path.clone(), json!({ "serverRelativeURL": url }))
+        };
+        let paths: serde_json::Map<String, Value> = self.v3.iter().map(|(p, s)| entry(p, s)).collect();
         json!({ "paths": paths })
+    }
+
+    fn source_hash(&self, source: &Source) -> String {
+        let made_from = match source {
+            Source::GroupVersion(group, version) => {
+                let schemas: Vec<(&Value, &Value)> =
+                    self.custom(group, version).iter().map(|c| (&*c.schema, &c.selectable_fields)).collect();
+                let kinds = self.input.catalogue.kinds(group, version);
+                format!("{kinds:?} {}", json!(schemas))
+            }
+            Source::Fixed(paths) => format!("{paths:?}"),
+        };
+        let build = env!("CARGO_PKG_VERSION");
+        content_hash(format!("{build} {} {made_from}", self.input.version).as_bytes())
+    }
+
+    fn custom(&self, group: &str, version: &str) -> Vec<&CustomKind> {
+        let own = |c: &&CustomKind| c.served.kind.group == group && c.served.kind.version == version;
+        self.input.custom.iter().filter(own).collect()
     }
 
     /// The document behind `/openapi/v3/<path>`; `None` when there is none (404).
     pub fn v3(&self, path: &str) -> Option<Arc<Packed>> {
-        self.v3.get(path).map(|slot| self.document(slot, &OnceLock::new()))
+        self.v3.get(path).map(|slot| self.document(slot))
     }
 
     /// The answer to `/openapi/v2`.
@@ -112,21 +128,16 @@ impl OpenApi {
         slot.get_or_init(build).clone()
     }
 
-    fn document(&self, slot: &Slot, texts: &OnceLock<Descriptions>) -> Arc<Packed> {
+    fn document(&self, slot: &Slot) -> Arc<Packed> {
         let build = || {
             let kinds = self.kinds();
-            let texts = texts.get_or_init(Descriptions::unpack);
+            let texts = Descriptions::unpack();
             let packed = match &slot.source {
                 Source::GroupVersion(group, version) => {
-                    let custom: Vec<&CustomKind> = self
-                        .input
-                        .custom
-                        .iter()
-                        .filter(|c| c.served.kind.group == *group && c.served.kind.version == *version)
-                        .collect();
-                    v3::document(&self.input.version, &self.paths(group, version), &custom, &kinds, texts)
+                    let custom = self.custom(group, version);
+                    v3::document(&self.input.version, &self.paths(group, version), &custom, &kinds, &texts)
                 }
-                Source::Fixed(paths) => v3::document(&self.input.version, paths, &[], &kinds, texts),
+                Source::Fixed(paths) => v3::document(&self.input.version, paths, &[], &kinds, &texts),
             };
             Arc::new(packed)
         };

@@ -35,7 +35,8 @@ pub(super) fn pod(pod: &Value, scene: &Scene) -> Vec<Value> {
     }
     let sidecars = spec.list("initContainers").iter().filter(|c| is_sidecar(c)).count();
     let total = spec.list("containers").len() + sidecars;
-    let ip = status.list("podIPs").first().map_or("", |ip| ip.text("ip"));
+    // A status that knows only the one address has it in the older field.
+    let ip = status.list("podIPs").first().map_or(status.text("podIP"), |ip| ip.text("ip"));
     vec![
         name(pod),
         format!("{}/{total}", tally.ready).into(),

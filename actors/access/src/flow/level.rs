@@ -139,18 +139,15 @@ impl Level {
             return Arrival::Starts;
         };
         let queue = self.choose(queuing, schema, flow);
+        self.awake(queue);
         if self.waiting == 0 && self.has_room(seats) {
-            self.begin(queue, seats);
+            self.charge(queue, seats);
             self.run(id, Some(queue), seats, now_us);
             return Arrival::Starts;
         }
-        let virtual_us = self.virtual_us;
         let chosen = &mut self.queues[queue];
         if chosen.waiting.len() >= queuing.length_limit {
             return Arrival::QueueFull;
-        }
-        if !chosen.active() {
-            chosen.next_start = chosen.next_start.max(virtual_us);
         }
         chosen.waiting.push_back(Waiting { id, seats, since_us: now_us });
         self.waiting += 1;
@@ -165,13 +162,19 @@ impl Level {
         hand.into_iter().min_by_key(|&queue| self.queues[queue].work()).unwrap_or(0)
     }
 
-    fn begin(&mut self, queue: usize, seats: u32) {
+    /// Moves a queue's virtual start on by what a request is thought to take.
+    fn charge(&mut self, queue: usize, seats: u32) {
+        let queue = &mut self.queues[queue];
+        queue.next_start = queue.next_start.saturating_add(GUESS_US.saturating_mul(i64::from(seats)));
+    }
+
+    /// A queue without work starts over at the present virtual time: it saves nothing up.
+    fn awake(&mut self, queue: usize) {
         let virtual_us = self.virtual_us;
         let queue = &mut self.queues[queue];
         if !queue.active() {
             queue.next_start = queue.next_start.max(virtual_us);
         }
-        queue.next_start = queue.next_start.saturating_add(GUESS_US.saturating_mul(i64::from(seats)));
     }
 
     fn run(&mut self, id: u64, queue: Option<usize>, seats: u32, now_us: u64) {
@@ -249,13 +252,8 @@ impl Level {
         self.queues[at].waiting.pop_front();
         self.waiting -= 1;
         self.waiting_seats -= waiting.seats;
-        self.begin_waiting(at, waiting.seats);
+        self.charge(at, waiting.seats);
         self.run(waiting.id, Some(at), waiting.seats, now_us);
         Some(waiting.id)
-    }
-
-    fn begin_waiting(&mut self, queue: usize, seats: u32) {
-        let queue = &mut self.queues[queue];
-        queue.next_start = queue.next_start.saturating_add(GUESS_US.saturating_mul(i64::from(seats)));
     }
 }

@@ -100,7 +100,7 @@ fn check_spec(spec: &Value, names_user: bool, errors: &mut ErrorList) {
 
 fn check_metadata(object: &Value, local: bool, errors: &mut ErrorList) {
     let metadata = object.at("metadata");
-    let mut rest = metadata.map_copy();
+    let mut rest = metadata.as_object().cloned().unwrap_or_default();
     rest.remove("managedFields");
     if local {
         rest.remove("namespace");
@@ -108,16 +108,6 @@ fn check_metadata(object: &Value, local: bool, errors: &mut ErrorList) {
     if !same(&Value::Object(rest), &json!({})) {
         let why = if local { "must be empty except for namespace" } else { "must be empty" };
         errors.invalid(&Path::new("metadata"), metadata, why);
-    }
-}
-
-trait MapCopy {
-    fn map_copy(&self) -> Map<String, Value>;
-}
-
-impl MapCopy for Value {
-    fn map_copy(&self) -> Map<String, Value> {
-        self.as_object().cloned().unwrap_or_default()
     }
 }
 

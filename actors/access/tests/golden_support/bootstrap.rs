@@ -7,7 +7,7 @@ use trireme_schema::view::same;
 use super::world::Outcome;
 
 /// Compares every GET of a case with the object the server would make.
-pub fn compare_bootstrap(case: &Value) -> Outcome {
+pub(crate) fn compare_bootstrap(case: &Value) -> Outcome {
     let objects = initial_objects("2001-01-01T00:00:00Z");
     for step in case["steps"].as_array().expect("steps") {
         let path = step["path"].as_str().unwrap_or("");

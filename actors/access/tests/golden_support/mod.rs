@@ -1,5 +1,5 @@
 //! What the replay needs.
 
-pub mod bootstrap;
-pub mod path;
-pub mod world;
+pub(crate) mod bootstrap;
+pub(crate) mod path;
+pub(crate) mod world;

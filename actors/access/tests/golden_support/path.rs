@@ -10,7 +10,7 @@ fn query_value<'a>(query: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// What a request asks for.
-pub fn attributes(user: &Arc<User>, method: &str, path: &str, query: &str) -> Attributes {
+pub(crate) fn attributes(user: &Arc<User>, method: &str, path: &str, query: &str) -> Attributes {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (group, version, mut rest) = match parts[..] {
         ["api", version, ref rest @ ..] if !rest.is_empty() => ("", version, rest),

@@ -7,7 +7,6 @@
 //! - [`table`]: objects as the rows that kubectl prints; [`partial`]: objects reduced to their metadata.
 //! - [`jsonpath`]: the paths of custom kinds' printer columns.
 //! - [`openapi`]: the schemas of every kind and the paths they are served under.
-//! - [`protobuf`]: request bodies of typed clients, read into JSON.
 //! - [`document`]: encoded answers with entity tags.
 
 pub mod discovery;
@@ -15,5 +14,4 @@ pub mod document;
 pub mod jsonpath;
 pub mod openapi;
 pub mod partial;
-pub mod protobuf;
 pub mod table;

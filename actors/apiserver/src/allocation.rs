@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 use trireme_mvcc::{Key, Operation};
 use trireme_schema::field::{ErrorList, Path};
+use trireme_schema::names::generated_name;
 use trireme_schema::request::Target;
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::{Edit, View};
@@ -19,6 +20,8 @@ use crate::verbs::Writing;
 
 /// Node ports, first and last.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
+/// Dry runs show port numbers behind this one, as upstream's.
+const DRY_RUN_PORT: i64 = 32_768;
 /// Draws of an address or port before the range counts as full.
 const DRAWS: usize = 2_000;
 
@@ -145,8 +148,13 @@ impl Plan<'_> {
     async fn addresses(&self, object: &mut Value, had: &[String], commit: &mut Commit) -> Result<(), WriteError> {
         let asked = own_addresses(object);
         let headless = object.at("spec").text("clusterIP") == "None";
-        let name = object.at("metadata").text("name").to_owned();
-        let namespace = object.at("metadata").text("namespace").to_owned();
+        let context = self.writing.context();
+        let name = match object.at("metadata").text("name") {
+            "" => generated_name(object.at("metadata").text("generateName"), context.suffix),
+            given => given.to_owned(),
+        };
+        let namespace = self.writing.scope.namespace().to_owned();
+        self.check_families(object)?;
         let Some(spec) = object.get_some("spec") else { return Ok(()) };
         if !headless && asked.is_empty() {
             let address = self.free_address().await?;
@@ -155,7 +163,8 @@ impl Plan<'_> {
         }
         let with_selector = spec.map("selector").is_some_and(|s| !s.is_empty());
         if !spec.has("ipFamilies") {
-            let dual = headless && !with_selector;
+            let wanted = spec.text("ipFamilyPolicy");
+            let dual = headless && !with_selector && matches!(wanted, "" | "RequireDualStack");
             let families: Vec<&str> = if dual { vec!["IPv4", "IPv6"] } else { vec!["IPv4"] };
             spec.put("ipFamilies", families);
             spec.default("ipFamilyPolicy", if dual { "RequireDualStack" } else { "SingleStack" });
@@ -167,6 +176,36 @@ impl Plan<'_> {
             commit.create(addresses().key("", address), encode(&held));
         }
         Ok(())
+    }
+
+    /// This cluster has one family of addresses.
+    fn check_families(&self, service: &Value) -> Result<(), WriteError> {
+        let spec = service.at("spec");
+        let headless = spec.text("clusterIP") == "None";
+        let free = headless && spec.map("selector").is_none_or(serde_json::Map::is_empty);
+        let own = if self.writing.server.config.service_cidr.is_ipv4() { "IPv4" } else { "IPv6" };
+        let mut errors = ErrorList::new();
+        let path = Path::new("spec");
+        let (families, policy, addresses) =
+            (path.child("ipFamilies"), path.child("ipFamilyPolicy"), path.child("clusterIPs"));
+        if !free {
+            for (index, family) in spec.list("ipFamilies").iter().enumerate() {
+                if family.as_str().is_some_and(|family| family != own && matches!(family, "IPv4" | "IPv6")) {
+                    errors.invalid(&families.index(index), family, "not configured on this cluster");
+                }
+            }
+            if spec.text("ipFamilyPolicy") == "RequireDualStack" && errors.is_empty() {
+                let why = "Cluster is not configured for dual-stack services";
+                errors.invalid_str(&policy, "RequireDualStack", why);
+            }
+        }
+        for (index, address) in own_addresses(service).iter().enumerate() {
+            let other = address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.is_ipv4() != (own == "IPv4"));
+            if other && errors.is_empty() {
+                errors.invalid_str(&addresses.index(index), address, "may not be IPs of a family that is not configured");
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(self.invalid(service, &errors).into()) }
     }
 
     async fn free_address(&self) -> Result<String, WriteError> {
@@ -208,13 +247,19 @@ impl Plan<'_> {
 
     async fn ports(&self, object: &mut Value, had: &[i64], commit: &mut Commit) -> Result<(), WriteError> {
         let wants = wants_ports(object.at("spec"));
-        let mut taken = Vec::new();
+        let mut taken: Vec<i64> = Vec::new();
+        let mut claimed: Vec<(i64, String)> = Vec::new();
         let count = object.at("spec").list("ports").len();
         for index in 0..count {
             let port = &object.at("spec").list("ports")[index];
             let asked = port.int("nodePort").unwrap_or(0);
+            let protocol = port.text("protocol").to_owned();
             let same = self.sibling(object, index);
             if asked != 0 {
+                if claimed.contains(&(asked, protocol.clone())) {
+                    return Err(self.port_taken(object, asked, index));
+                }
+                claimed.push((asked, protocol));
                 self.take_port(object, asked, index, had, &mut taken, commit).await?;
             } else if wants {
                 let chosen = match same {
@@ -267,8 +312,17 @@ impl Plan<'_> {
             return Ok(());
         }
         taken.push(port);
-        if had.contains(&port) {
+        if had.contains(&port) || (self.writing.scope.dry_run() && port > DRY_RUN_PORT) {
             return Ok(());
+        }
+        if index == usize::MAX && !NODE_PORTS.contains(&port) {
+            return Err(Status::internal(&format!(
+                "failed to allocate requested HealthCheck NodePort {port}: provided port is not in the valid range. \
+                 The range of valid ports is {}-{}",
+                NODE_PORTS.start(),
+                NODE_PORTS.end()
+            ))
+            .into());
         }
         let spec = Path::new("spec");
         let (ports, health) = (spec.child("ports"), spec.child("healthCheckNodePort"));
@@ -292,10 +346,17 @@ impl Plan<'_> {
         if !errors.is_empty() {
             return Err(self.invalid(service, &errors).into());
         }
-        let name = service.at("metadata");
-        let owner = json!({"namespace": name.text("namespace"), "name": name.text("name")});
+        let owner = json!({"namespace": self.writing.scope.namespace(), "name": service.at("metadata").text("name")});
         commit.create(port_key(port), owner.to_string().into());
         Ok(())
+    }
+
+    fn port_taken(&self, service: &Value, port: i64, index: usize) -> WriteError {
+        let (spec, mut errors) = (Path::new("spec"), ErrorList::new());
+        let ports = spec.child("ports");
+        let item = ports.index(index);
+        errors.invalid_text(&item.child("nodePort"), port.to_string(), "provided port is already allocated");
+        self.invalid(service, &errors).into()
     }
 
     async fn port_is_taken(&self, port: i64) -> Result<bool, WriteError> {
@@ -305,6 +366,11 @@ impl Plan<'_> {
 
     async fn free_port(&self, taken: &[i64]) -> Result<i64, WriteError> {
         let server = self.writing.server;
+        if self.writing.scope.dry_run() {
+            // Nothing is allocated: a number behind the range stands for one.
+            let last = taken.iter().copied().max().unwrap_or(DRY_RUN_PORT);
+            return Ok(last.max(DRY_RUN_PORT) + 1);
+        }
         let span = u64::try_from(NODE_PORTS.end() - NODE_PORTS.start() + 1).unwrap_or(1);
         for _ in 0..DRAWS {
             let step = i64::try_from((server.config.random)() % span).unwrap_or(0);

@@ -20,6 +20,7 @@ pub(crate) fn format(content_type: Option<&str>) -> Result<Format, Failure> {
     match media.as_str() {
         "" | "application/json" => Ok(Format::Json),
         "application/yaml" => Ok(Format::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
         _ => Err(Status::unsupported_media_type(&ACCEPTED)),
     }
 }
@@ -34,6 +35,7 @@ pub(crate) fn decode(scope: &Scope, body: &[u8]) -> Result<Decoded, Failure> {
             let (value, duplicates) = yaml(body)?;
             scope.kind.rules.decode_value(value, duplicates, scope.validation())
         }
+        Format::Protobuf => scope.kind.rules.decode_value(protobuf(body)?, Vec::new(), scope.validation()),
         _ => scope.kind.rules.decode(body, scope.validation()),
     }
 }
@@ -48,6 +50,7 @@ pub(crate) fn value(content_type: Option<&str>, body: &[u8]) -> Result<Option<Va
     }
     match format(content_type)? {
         Format::Yaml => Ok(Some(yaml(body)?.0)),
+        Format::Protobuf => protobuf(body).map(Some),
         _ => {
             let document = trireme_schema::json::parse(body);
             document.map(|document| Some(document.value)).map_err(|error| {
@@ -67,7 +70,13 @@ pub(crate) fn yaml(body: &[u8]) -> Result<(Value, Vec<String>), Failure> {
     {
         return Ok((document.value, document.duplicates));
     }
-    let value: Value = serde_yaml_ng::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
-    Ok((value, Vec::new()))
+    Ok((crate::yaml::parse(body)?, Vec::new()))
+}
+
+/// Reads an object in protobuf.
+///
+/// # Errors
+/// 400.
+pub(crate) fn protobuf(body: &[u8]) -> Result<Value, Failure> {
+    trireme_protobuf::decode_object(body).map_err(|error| Status::bad_request(error.to_string()))
 }

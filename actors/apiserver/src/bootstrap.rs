@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use trireme_access::User;
 use trireme_access::bootstrap::{Initial, Step, reconcile};
-use trireme_schema::status::Failure;
+use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::View;
 
+use crate::failures::store_failure;
+use crate::own_objects;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
 use crate::scope::Scope;
@@ -15,6 +17,8 @@ use crate::verbs;
 
 /// The identity under which the server writes for itself.
 const IDENTITY: &str = "system:apiserver";
+/// The field manager of these writes, as upstream's.
+const MANAGER: &str = "kube-apiserver";
 /// Rounds before a start gives up: others may write the same at the same time.
 const ROUNDS: usize = 5;
 
@@ -28,19 +32,37 @@ pub async fn bootstrap(server: &Arc<Server>) -> Result<(), Failure> {
         let now = crate::scope::now().to_time();
         let steps = reconcile(&*server.view, &now);
         if steps.is_empty() {
-            server.ready.set_bootstrapped();
-            return Ok(());
+            break;
         }
-        for step in steps {
-            match carry_out(server, &step).await {
-                Ok(()) => {}
-                // Another server was faster: the next round looks again.
-                Err(failure) if matches!(failure.code, 404 | 409) => {}
-                Err(failure) => return Err(failure),
-            }
+        let (spaces, others) = steps.into_iter().partition(|step| step.object().resource == "namespaces");
+        // What lives in a namespace comes after it.
+        all(server, spaces).await?;
+        all(server, others).await?;
+    }
+    own_objects::make(server).await?;
+    let issuer = server.config.issuer.clone();
+    let keys = server.tokens.load(&server.records, &issuer, server.view.clone());
+    keys.await.map_err(|error| store_failure(&error))?;
+    server.ready.set_bootstrapped();
+    Ok(())
+}
+
+/// Carries out steps side by side: they share the log's appends.
+async fn all(server: &Arc<Server>, steps: Vec<Step>) -> Result<(), Failure> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for step in steps {
+        let server = server.clone();
+        tasks.spawn(async move { carry_out(&server, &step).await });
+    }
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok(Ok(())) => {}
+            // Another server was faster: the next round looks again.
+            Ok(Err(failure)) if matches!(failure.code, 404 | 409) => {}
+            Ok(Err(failure)) => return Err(failure),
+            Err(error) => return Err(Status::internal(&error.to_string())),
         }
     }
-    server.ready.set_bootstrapped();
     Ok(())
 }
 
@@ -97,10 +119,11 @@ pub(crate) fn internal_scope(
         query: Arc::new(Query::default()),
         user: Arc::new(User::internal(IDENTITY, &["system:masters"])),
         kind,
-        user_agent: "trireme".to_owned(),
+        user_agent: MANAGER.to_owned(),
         accept: None,
         content_type: None,
         fence: None,
         now: crate::scope::now().to_time(),
+        said: Arc::default(),
     }
 }

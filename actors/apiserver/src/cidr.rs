@@ -17,6 +17,11 @@ impl Cidr {
         bits - u32::from(self.prefix)
     }
 
+    /// IPv4 as opposed to IPv6.
+    pub fn is_ipv4(self) -> bool {
+        self.base.is_ipv4()
+    }
+
     /// Whether the address lies inside and can be given away.
     pub fn contains(self, address: IpAddr) -> bool {
         if self.base.is_ipv4() != address.is_ipv4() {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use trireme_http::negotiate::Format;
+use trireme_http::negotiate::{Format, PatchKind};
 use trireme_schema::status::{Failure, Status};
 
 use crate::outcome::{Content, Outcome};
-use crate::render::{RenderedShape, negotiate};
+use crate::render::{RenderedShape, check_accept, negotiate};
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::watch::{EventShape, watch};
-use crate::{subresources, verbs};
+use crate::{reviews, subresources, verbs};
 
 /// What the path and method of a request ask of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub(crate) async fn serve(
     route: Route,
     body: Bytes,
 ) -> Result<Outcome, Failure> {
+    check_accept(scope.accept.as_deref(), matches!(route, Route::Watch | Route::List))?;
+    check_content_type(scope)?;
     if route != Route::Watch {
         negotiate(scope.accept.as_deref(), true)?;
     }
@@ -113,18 +115,25 @@ pub(crate) async fn serve(
     }
 }
 
+/// Refuses patches of unknown types, as upstream's router does for built-in kinds.
+fn check_content_type(scope: &Scope) -> Result<(), Failure> {
+    if scope.info.verb != "patch" || scope.kind.custom {
+        return Ok(());
+    }
+    let text = scope.content_type.as_deref().unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim();
+    let known = PatchKind::ALL.iter().filter(|kind| **kind != PatchKind::ApplyCbor);
+    if known.into_iter().any(|kind| kind.media_type() == media) {
+        return Ok(());
+    }
+    let mut status = Status::plain(415, "415: Unsupported Media Type");
+    status.reason = "UnsupportedMediaType".to_owned();
+    status.force_details = true;
+    Err(status)
+}
+
 async fn open_watch(server: &Arc<Server>, scope: &Scope) -> Result<Outcome, Failure> {
-    let accepted = negotiate(scope.accept.as_deref(), true).map_err(|_| {
-        let mut status = Status::plain(
-            406,
-            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
-             application/vnd.kubernetes.protobuf, application/json;stream=watch, \
-             application/vnd.kubernetes.protobuf;stream=watch",
-        );
-        status.reason = "NotAcceptable".to_owned();
-        status.force_details = true;
-        status
-    })?;
+    let accepted = negotiate(scope.accept.as_deref(), true)?;
     let plain = accepted.target.is_none()
         && accepted.format == Format::Json
         && scope.kind.is_stored
@@ -146,6 +155,7 @@ async fn open_watch(server: &Arc<Server>, scope: &Scope) -> Result<Outcome, Fail
 /// Creates an object, or does what posting to a resource without objects means.
 async fn create(server: &Arc<Server>, scope: &Scope, body: &[u8]) -> Result<Outcome, Failure> {
     match (scope.kind.group.as_str(), scope.kind.plural.as_str()) {
+        _ if reviews::is_review(scope) => reviews::ask(server, scope, body).await,
         ("", "bindings") => subresources::bind_from_collection(server, scope, body).await,
         _ => verbs::create(server, scope, body).await,
     }

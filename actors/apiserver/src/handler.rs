@@ -28,9 +28,14 @@ impl ApiHandler {
 impl Handler for ApiHandler {
     async fn handle(self: Arc<Self>, request: Request) -> Reply {
         let accept = Scope::header(&request.head.headers, header::ACCEPT);
-        match answer(&self.server, request, accept.as_deref()).await {
+        let _inflight = self.server.metrics.begin();
+        let mut request = request;
+        let reply = match answer(&self.server, &mut request, accept.as_deref()).await {
             Ok(reply) | Err(reply) => reply,
-        }
+        };
+        // A client that sends before it reads would take an unread body for a broken connection.
+        while let Ok(Some(_)) = request.body.next().await {}
+        reply
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
@@ -51,7 +56,7 @@ fn refused(refusal: &Refusal) -> Failure {
     }
 }
 
-async fn answer(server: &Arc<Server>, mut request: Request, accept: Option<&str>) -> Result<Reply, Reply> {
+async fn answer(server: &Arc<Server>, request: &mut Request, accept: Option<&str>) -> Result<Reply, Reply> {
     let uri = request.head.uri.clone();
     let query = Query::parse(uri.query().unwrap_or(""));
     let Some(path) = decode_percent(uri.path(), false) else {
@@ -64,6 +69,9 @@ async fn answer(server: &Arc<Server>, mut request: Request, accept: Option<&str>
     gate::admit(server, &user, &info, &query, accept)?;
     if !info.resource_request {
         return Ok(paths::serve(server, &info, &query, &method, &request.head.headers).await);
+    }
+    if info.verb == "proxy" {
+        return Err(render::failure(&Status::unknown_path(), accept, &[]));
     }
     let catalogue = server.catalogue.load_full();
     let Some(kind) = catalogue.get(&info.group, &info.version, &info.resource) else {
@@ -85,8 +93,15 @@ async fn answer(server: &Arc<Server>, mut request: Request, accept: Option<&str>
         Ok(outcome) => render::outcome(server, &scope, outcome, encoding.as_deref()).await,
         Err(failure) => Err(failure),
     };
+    let code = match &rendered {
+        Ok(Reply::Answer(response)) => response.status().as_u16(),
+        Ok(Reply::Upgrade(_)) => 101,
+        Err(failure) => failure.code,
+    };
+    server.metrics.count(&scope, code);
     rendered.map_err(|failure| {
-        let warnings: Vec<String> = scope.kind.deprecation.iter().cloned().collect();
+        let mut warnings: Vec<String> = scope.kind.deprecation.iter().cloned().collect();
+        warnings.append(&mut scope.said.lock());
         render::failure(&failure, accept, &warnings)
     })
 }
@@ -109,5 +124,6 @@ fn scope(
         content_type: Scope::header(headers, header::CONTENT_TYPE),
         fence: None,
         now: crate::scope::now().to_time(),
+        said: Arc::default(),
     }
 }

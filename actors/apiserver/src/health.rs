@@ -40,32 +40,57 @@ impl Readiness {
     }
 }
 
-/// The checks behind each of the three paths, in order.
-const CHECKS: [&str; 5] = [
+/// The checks behind `/healthz` and `/livez`, in order. The post-start hooks are upstream's names for what is complete
+/// once the initial objects are there.
+const CHECKS: [&str; 26] = [
     "ping",
     "log",
     "etcd",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-service-ip-repair-controllers",
     "poststarthook/rbac/bootstrap-roles",
     "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/aggregator-reload-proxy-client-cert",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-status-available-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
 ];
-const READY_CHECKS: [&str; 6] = [
-    "ping",
-    "log",
-    "etcd",
-    "poststarthook/rbac/bootstrap-roles",
-    "poststarthook/scheduling/bootstrap-system-priority-classes",
-    "shutdown",
-];
+
+/// The checks behind one of the paths.
+fn checks(root: &str) -> Option<Vec<&'static str>> {
+    let mut checks = CHECKS.to_vec();
+    match root {
+        "healthz" | "livez" => {}
+        "readyz" => {
+            checks.insert(3, "etcd-readiness");
+            checks.insert(4, "informer-sync");
+            checks.push("shutdown");
+        }
+        _ => return None,
+    }
+    Some(checks)
+}
 
 /// Answers one of the paths; `None` for a check that does not exist.
 pub(crate) async fn answer(server: &Server, path: &str, query: &Query) -> Option<Reply> {
     let path = path.trim_matches('/');
     let (root, single) = path.split_once('/').map_or((path, None), |(root, check)| (root, Some(check)));
-    let checks: &[&str] = match root {
-        "readyz" => &READY_CHECKS,
-        "healthz" | "livez" => &CHECKS,
-        _ => return None,
-    };
+    let checks = checks(root)?;
     if let Some(single) = single {
         if !checks.contains(&single) {
             return None;
@@ -100,7 +125,7 @@ pub(crate) async fn answer(server: &Server, path: &str, query: &Query) -> Option
 
 async fn check(server: &Server, name: &str) -> Result<(), String> {
     match name {
-        "etcd" => server.records.settle().await.map_err(|error| error.to_string()),
+        "etcd" | "etcd-readiness" => server.records.settle().await.map_err(|error| error.to_string()),
         "shutdown" if server.ready.stopping.load(Ordering::Acquire) => Err("process is shutting down".to_owned()),
         "ping" | "log" | "shutdown" => Ok(()),
         _ if server.ready.bootstrapped.load(Ordering::Acquire) => Ok(()),

@@ -58,11 +58,6 @@ pub(crate) enum Items {
 }
 
 impl Outcome {
-    /// 200 with an object.
-    pub(crate) fn object(kind: &Arc<ServedKind>, object: Value) -> Self {
-        Self { status: 200, content: Content::Object(kind.clone(), object), warnings: Vec::new() }
-    }
-
     /// Another value.
     pub(crate) fn other(status: u16, value: Value) -> Self {
         Self { status, content: Content::Other(value), warnings: Vec::new() }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
-use trireme_http::negotiate::Format;
+use trireme_access::authn::service_account::{jwks, openid_configuration};
+use trireme_http::negotiate::{Format, accepts_gzip};
 use trireme_http::{Reply, ReplyBody};
 use trireme_publish::discovery::{AggregatedVersion, Form};
 use trireme_publish::document::{Document, etag_matches};
+use trireme_publish::openapi::{Packed, V2_JSON, V2_PROTOBUF, negotiate_v2};
 use trireme_schema::status::Status;
 
 use crate::query::Query;
@@ -52,12 +54,22 @@ pub(crate) async fn serve(
     if path.starts_with("//") {
         return not_found();
     }
+    if let Err(failure) = discovery_accepts(path, &accept) {
+        return render::failure(&failure, None, &[]);
+    }
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     if let ["healthz" | "livez" | "readyz", ..] = parts.as_slice() {
         return health::answer(server, path, query).await.unwrap_or_else(not_found);
     }
     let reads = matches!(method, "GET" | "HEAD");
-    let discovery = server.published.discovery();
+    let documents = server.published.load();
+    let discovery = &documents.discovery;
+    if let ["openapi", ..] | [".well-known", ..] | ["openid", ..] = parts.as_slice() {
+        return open_documents(server, &parts, headers, &accept).await;
+    }
+    if let ["metrics"] | ["metrics", "slis"] = parts.as_slice() {
+        return render::text(200, server.metrics.render(server));
+    }
     let found = match parts.as_slice() {
         [""] => Some(discovery.root_paths(OTHER_PATHS)),
         ["version"] => Some(version()),
@@ -91,6 +103,70 @@ pub(crate) async fn serve(
         Some(_) if !reads && !anything => render::failure(&Status::method_not_allowed(), Some(&accept), &[]),
         Some(value) => value_reply(&value, &accept),
     }
+}
+
+/// Discovery documents come in the formats of objects.
+fn discovery_accepts(path: &str, accept: &str) -> Result<(), trireme_schema::status::Failure> {
+    let root = path.trim_matches('/').split('/').next().unwrap_or_default();
+    if matches!(root, "api" | "apis") { render::check_accept(Some(accept), false) } else { Ok(()) }
+}
+
+/// OpenAPI and the discovery of service account tokens.
+async fn open_documents(server: &Arc<Server>, parts: &[&str], headers: &HeaderMap, accept: &str) -> Reply {
+    let documents = server.published.load();
+    match parts {
+        ["openapi", "v3"] => {
+            let index = tokio::task::spawn_blocking(move || documents.openapi.v3_index()).await;
+            index.map_or_else(|_| not_found(), |index| json_reply(&index, Format::Json))
+        }
+        ["openapi", "v3", rest @ ..] => {
+            let path = rest.join("/");
+            let found = tokio::task::spawn_blocking(move || documents.openapi.v3(&path)).await;
+            found.ok().flatten().map_or_else(not_found, |packed| packed_reply(&packed, headers))
+        }
+        ["openapi", "v2"] => match negotiate_v2(accept) {
+            Some(form) => {
+                let built = tokio::task::spawn_blocking(move || documents.openapi.v2(form)).await;
+                built.map_or_else(|_| not_found(), |packed| packed_reply(&packed, headers))
+            }
+            None => render::failure(&Status::not_acceptable(&[V2_JSON, V2_PROTOBUF]), Some(accept), &[]),
+        },
+        [".well-known", "openid-configuration"] => {
+            let jwks = format!("https://{}/openid/v1/jwks", server.config.advertise);
+            let value = openid_configuration(&server.config.issuer, &jwks, server.tokens.keys());
+            json_reply(&value, Format::Json)
+        }
+        ["openid", "v1", "jwks"] => {
+            let value = jwks(server.tokens.keys());
+            let mut response = Response::new(ReplyBody::full(render::encode(&value, Format::Json, false)));
+            render::set_type(response.headers_mut(), "application/jwk-set+json");
+            render::finish(response, 200, &[])
+        }
+        _ => not_found(),
+    }
+}
+
+/// A packed document, or 304 when the client has it.
+fn packed_reply(packed: &Packed, headers: &HeaderMap) -> Reply {
+    let etag = packed.etag();
+    let known = Scope::header(headers, header::IF_NONE_MATCH);
+    let same = known.is_some_and(|known| etag_matches(&known, &etag));
+    let zipped = accepts_gzip(Scope::header(headers, header::ACCEPT_ENCODING).as_deref());
+    let body = match (same, zipped) {
+        (true, _) => Bytes::new(),
+        (false, true) => Bytes::from(packed.gzip.clone()),
+        (false, false) => Bytes::from(packed.plain()),
+    };
+    let mut response = Response::new(ReplyBody::full(body));
+    render::set_type(response.headers_mut(), packed.content_type);
+    if zipped && !same {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept"));
+    render::finish(response, if same { 304 } else { 200 }, &[])
 }
 
 fn value_reply(value: &Value, accept: &str) -> Reply {

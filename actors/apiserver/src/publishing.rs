@@ -1,15 +1,27 @@
-//! [`Published`]: the discovery documents of the kinds served at one moment.
+//! [`Published`]: the documents about the kinds served at one moment: discovery and OpenAPI.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 use trireme_publish::discovery;
+use trireme_publish::openapi::{self, OpenApi, OpenApiInput};
 use trireme_schema::kinds::Kind;
 
 use crate::catalogue::{Catalogue, ServedKind};
 
-/// What clients are told about the kinds served. Replaced when these change.
-pub(crate) struct Published(ArcSwap<discovery::Catalogue>);
+/// The version that the documents name.
+pub(crate) const VERSION: &str = "v1.35.0";
+
+/// What clients are told about the kinds served. Replaced when these change; documents are built when they are asked
+/// for.
+pub(crate) struct Published(ArcSwap<Documents>);
+
+/// Documents of one set of kinds.
+pub(crate) struct Documents {
+    pub(crate) discovery: Arc<discovery::Catalogue>,
+    pub(crate) openapi: OpenApi,
+}
 
 impl Published {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
@@ -21,15 +33,31 @@ impl Published {
         self.0.store(Arc::new(documents(catalogue)));
     }
 
-    pub(crate) fn discovery(&self) -> Arc<discovery::Catalogue> {
+    pub(crate) fn load(&self) -> Arc<Documents> {
         self.0.load_full()
     }
 }
 
-fn documents(catalogue: &Catalogue) -> discovery::Catalogue {
+fn documents(catalogue: &Catalogue) -> Documents {
     let builtin = discovery::ServedKind::all_built_in();
-    let custom = catalogue.kinds().filter(|kind| kind.custom).map(|kind| custom(kind));
-    discovery::Catalogue::new(builtin.chain(custom))
+    let own: Vec<&Arc<ServedKind>> = catalogue.kinds().filter(|kind| kind.custom).collect();
+    let discovery = Arc::new(discovery::Catalogue::new(builtin.chain(own.iter().map(|kind| custom(kind)))));
+    let schemas = own.iter().filter_map(|kind| {
+        let definition = kind.rules.custom()?;
+        let selectable: Vec<Value> =
+            definition.selectable.iter().map(|path| serde_json::json!({"jsonPath": path})).collect();
+        Some(openapi::CustomKind {
+            served: custom(kind),
+            schema: Arc::new(definition.openapi.clone()),
+            selectable_fields: if selectable.is_empty() { Value::Null } else { selectable.into() },
+        })
+    });
+    let input = OpenApiInput {
+        catalogue: discovery.clone(),
+        custom: schemas.collect(),
+        version: VERSION.to_owned(),
+    };
+    Documents { discovery, openapi: OpenApi::new(input) }
 }
 
 fn custom(kind: &ServedKind) -> discovery::ServedKind {

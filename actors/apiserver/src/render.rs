@@ -26,6 +26,37 @@ const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", "applicatio
 /// The release whose columns Tables have.
 pub(crate) const RELEASE: Release = Release::V1_35;
 
+/// Media types that routes know, before anything else is looked at.
+const PRODUCED: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// Refuses what no route produces, as upstream's router does: by whole media types, `*/*` or nothing.
+///
+/// # Errors
+/// 406.
+pub(crate) fn check_accept(accept: Option<&str>, watch: bool) -> Result<(), Failure> {
+    let text = accept.unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(());
+    }
+    let known = |range: &str| {
+        let media = range.split(';').next().unwrap_or_default().trim();
+        media == "*/*" || PRODUCED.contains(&media)
+    };
+    if text.split(',').any(known) {
+        return Ok(());
+    }
+    let mut all: Vec<String> = PRODUCED.iter().map(|media| (*media).to_owned()).collect();
+    if watch {
+        all.push("application/json;stream=watch".to_owned());
+        all.push("application/vnd.kubernetes.protobuf;stream=watch".to_owned());
+    }
+    let mut status =
+        Status::plain(406, format!("406: Not Acceptable\n\nAvailable representations: {}", all.join(", ")));
+    status.reason = "NotAcceptable".to_owned();
+    status.force_details = true;
+    Err(status)
+}
+
 /// What the client wants; Tables and partial metadata only where they make sense.
 ///
 /// # Errors
@@ -48,7 +79,9 @@ pub(crate) async fn outcome(
     outcome: Outcome,
     accept_encoding: Option<&str>,
 ) -> Result<Reply, Failure> {
-    let Outcome { status, content, mut warnings } = outcome;
+    let Outcome { status, content, warnings: own } = outcome;
+    let mut warnings = std::mem::take(&mut *scope.said.lock());
+    warnings.extend(own);
     if let Some(text) = &scope.kind.deprecation {
         warnings.insert(0, text.clone());
     }
@@ -215,7 +248,7 @@ fn transform_object(
 /// JSON or YAML text of a value.
 pub(crate) fn encode(value: &Value, format: Format, pretty: bool) -> Bytes {
     let text = match (format, pretty) {
-        (Format::Yaml, _) => serde_yaml_ng::to_string(value).map(String::into_bytes).unwrap_or_default(),
+        (Format::Yaml, _) => crate::yaml::print(value).into_bytes(),
         (_, true) => serde_json::to_vec_pretty(value).expect("a value is always JSON"),
         (_, false) => serde_json::to_vec(value).expect("a value is always JSON"),
     };

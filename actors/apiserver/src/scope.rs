@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use parking_lot::Mutex;
 use trireme_access::User;
 use trireme_schema::request::FieldValidation;
 use trireme_schema::time::Moment;
@@ -33,6 +34,8 @@ pub(crate) struct Scope {
     pub(crate) fence: Option<u64>,
     /// The moment of the request, as `metav1.Time`.
     pub(crate) now: String,
+    /// Texts for Warning headers that are sent whatever comes of the request.
+    pub(crate) said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scope {
@@ -67,6 +70,11 @@ impl Scope {
             "Ignore" => FieldValidation::Ignore,
             _ => FieldValidation::Warn,
         }
+    }
+
+    /// Warns the sender, whether or not the request succeeds.
+    pub(crate) fn say(&self, warnings: &[String]) {
+        self.said.lock().extend_from_slice(warnings);
     }
 
     /// Nothing shall be stored.

@@ -93,7 +93,7 @@ impl Selection {
         for requirement in fields.requirements() {
             let field = requirement.field.as_str();
             let meta = field == "metadata.name" || (field == "metadata.namespace" && kind.namespaced);
-            if !meta && !offered.iter().any(|known| known.trim_start_matches('.') == field) {
+            if !meta && !offered.contains(&field) {
                 return Err(Status::bad_request(unknown(kind, field)));
             }
             own.push(FieldRequirement { field: stored_field(kind, field), ..requirement.clone() });

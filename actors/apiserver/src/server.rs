@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use trireme_access::authn::{Authentication, TokenFile, TokenFileError};
+use trireme_access::authn::{Authentication, BootstrapTokens, TokenFile, TokenFileError};
 use trireme_access::authz::{authorize, authorizers};
 use trireme_access::node::NodeReads;
 use trireme_access::rbac::Rbac;
@@ -18,9 +18,11 @@ use crate::catalogue::Catalogue;
 use crate::config::ServerConfig;
 use crate::failures::store_failure;
 use crate::health::Readiness;
+use crate::metrics::Metrics;
 use crate::publishing::Published;
 use crate::records::{Records, ResourceKey, StoreView};
 use crate::scope::Scope;
+use crate::tokens::{LateTokens, TokenKeys};
 use crate::watch::Hub;
 
 /// Letters of generated names: no vowels, nothing that looks like another.
@@ -52,6 +54,8 @@ pub struct Server {
     pub(crate) rbac: Arc<Rbac>,
     pub(crate) admission: Chain,
     pub(crate) ready: Readiness,
+    pub(crate) tokens: Arc<TokenKeys>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Server {
@@ -70,6 +74,10 @@ impl Server {
         if let Some(text) = &config.token_file {
             authentication = authentication.with_tokens(Arc::new(TokenFile::parse(text, audiences.clone())?));
         }
+        let tokens = Arc::new(TokenKeys::default());
+        authentication = authentication
+            .with_tokens(Arc::new(LateTokens(tokens.clone())))
+            .with_tokens(Arc::new(BootstrapTokens::new(view.clone(), audiences.clone())));
         let rbac = Arc::new(Rbac::new(view.clone()));
         let authorizer = authorizers(&config.authorization, &view, &rbac, NodeReads::Own);
         let admission = Chain::upstream(&ChainConfig { api_audiences: audiences, ..ChainConfig::default() })?;
@@ -85,6 +93,8 @@ impl Server {
             authorizer,
             rbac,
             admission,
+            tokens,
+            metrics: Metrics::default(),
         }))
     }
 

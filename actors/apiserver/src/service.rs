@@ -134,8 +134,14 @@ impl ApiService {
         };
         let front = Front::start(listen, front, ApiHandler::new(server.clone()), &io).await?;
         io.spawn(begin(server.clone()));
+        io.spawn(crate::definitions::run(server.clone()));
         let renewal = io.spawn(renew(certificate, credentials));
         Ok(Self { server, front, renewal })
+    }
+
+    /// The server behind it, for clients in the same process.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     /// Where it listens.

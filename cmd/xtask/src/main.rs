@@ -8,6 +8,7 @@
 
 mod command;
 mod fix;
+mod golden;
 mod mutants;
 mod report;
 mod source;
@@ -73,6 +74,24 @@ enum Task {
         #[arg(long)]
         no_mutants: bool,
     },
+    /// Replay recorded exchanges with a real Kubernetes API server against this one
+    ///
+    /// Builds the product, starts it, replays the corpus and compares each area with its floor in
+    /// .golden-floors.toml. Needs python3. Without a corpus the run is SKIPPED, which does not fail.
+    Golden {
+        /// Folder of the corpus (also from TRIREME_GOLDEN; usually ../shared/golden)
+        #[arg(long, env = "TRIREME_GOLDEN", value_name = "DIR")]
+        corpus: Option<std::path::PathBuf>,
+        /// Replay only these areas (may be repeated or separated by commas)
+        #[arg(long, value_name = "AREA", value_delimiter = ',')]
+        area: Vec<String>,
+        /// Cases at a time
+        #[arg(long, default_value_t = 4, value_name = "N")]
+        jobs: u32,
+        /// Raise the recorded floors to what was reached
+        #[arg(long)]
+        record: bool,
+    },
     /// Plant known bugs, one at a time, and demand that the tests catch each
     ///
     /// Works on a copy of the tree under target/mutants, never on the tree itself. A bug that the named tests do
@@ -93,6 +112,9 @@ fn main() -> Result<ExitCode> {
     let good = match arguments.task {
         Task::Verify { only } => verify::run(&workspace, &only),
         Task::Fix { only } => fix::run(&workspace, &only)?,
+        Task::Golden { corpus, area, jobs, record } => {
+            golden::run(&workspace, &golden::Options { corpus, areas: area, jobs, record })?
+        }
         Task::Test { no_mutants } => suite::run(&workspace, !no_mutants)?,
         Task::Mutants { only, list } if list => mutants::list(&workspace, &only)?,
         Task::Mutants { only, .. } => mutants::run(&workspace, &only)?,

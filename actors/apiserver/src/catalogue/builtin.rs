@@ -4,17 +4,14 @@ use serde_json::Value;
 use trireme_publish::table::TableFormat;
 use trireme_schema::kinds::Kind;
 use trireme_schema::request::{Target, strategy};
-use trireme_schema::status::Failure;
+use trireme_schema::convert::{convert, hub};
+use trireme_schema::status::{Failure, Status};
 
 use super::kind_rules::KindRules;
 use super::served_kind::ServedKind;
 use crate::records::ResourceKey;
 use crate::render::RELEASE;
 use crate::selectable;
-
-/// The versions in which kinds are stored that are served in several: group, plural, stored group, stored version.
-const STORED_ELSEWHERE: [(&str, &str, &str, &str); 2] =
-    [("autoscaling", "horizontalpodautoscalers", "autoscaling", "v2"), ("events.k8s.io", "events", "", "v1")];
 
 /// Kinds that upstream calls deprecated on each use.
 const DEPRECATED: [(&str, &str, &str); 2] = [
@@ -29,8 +26,7 @@ struct Builtin {
 
 /// A built-in kind as served; `None` for one whose structure this build does not know.
 pub(super) fn served(kind: &'static Kind) -> Option<ServedKind> {
-    let elsewhere = STORED_ELSEWHERE.iter().find(|(group, plural, ..)| *group == kind.group && *plural == kind.plural);
-    let (stored_group, stored_version) = elsewhere.map_or((kind.group.as_str(), kind.version.as_str()), |e| (e.2, e.3));
+    let (stored_group, stored_version) = hub(&kind.group, &kind.version, &kind.kind);
     let target = Target::builtin(kind)?;
     let deprecation = DEPRECATED.iter().find(|(group, plural, _)| *group == kind.group && *plural == kind.plural);
     Some(ServedKind {
@@ -76,19 +72,20 @@ impl KindRules for Builtin {
     }
 
     fn from_stored(&self, object: Value) -> Result<Value, Failure> {
-        Ok(object)
+        convert(object, self.target.group, self.target.version).map_err(|e| Status::internal(&e.to_string()))
     }
 
     fn to_stored(&self, object: Value) -> Result<Value, Failure> {
-        Ok(object)
+        let (group, version) = hub(self.target.group, self.target.version, self.target.kind);
+        convert(object, group, version).map_err(|e| Status::internal(&e.to_string()))
     }
 
     fn creates_on_update(&self) -> bool {
         strategy(self.target.group, self.target.kind).create_on_update
     }
 
-    fn selectable_fields(&self) -> &[&'static str] {
-        self.selectable
+    fn selectable_fields(&self) -> Vec<&str> {
+        self.selectable.to_vec()
     }
 
     fn table(&self) -> TableFormat {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use trireme_publish::table::TableFormat;
+use trireme_schema::custom::CustomKind;
 use trireme_schema::request::{self, Context, Decoded, FieldValidation, PatchType, Target};
 use trireme_schema::status::Failure;
 
@@ -95,7 +96,12 @@ pub trait KindRules: Send + Sync {
     fn creates_on_update(&self) -> bool;
 
     /// The fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
-    fn selectable_fields(&self) -> &[&'static str];
+    fn selectable_fields(&self) -> Vec<&str>;
+
+    /// The definition, for custom kinds.
+    fn custom(&self) -> Option<&CustomKind> {
+        None
+    }
 
     /// The columns of its Table.
     fn table(&self) -> TableFormat;

@@ -1,6 +1,7 @@
 //! What is served: built-in and custom kinds, all through one shape.
 
 mod builtin;
+mod custom;
 mod kind_rules;
 mod served_kind;
 
@@ -31,6 +32,13 @@ impl Catalogue {
             }
         }
         catalogue
+    }
+
+    /// Adds the served versions of a custom kind.
+    pub fn add_custom(&mut self, versions: Vec<trireme_schema::custom::CustomKind>) {
+        for kind in custom::served(versions) {
+            self.add(Arc::new(kind));
+        }
     }
 
     /// Adds a kind, or replaces the one of the same group, version and resource.

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use trireme_mvcc::Guard;
 use trireme_schema::request::{WriteOptions, check_options};
 use trireme_schema::selector::LabelSelector;
 use trireme_schema::status::{Cause, Failure, Status};
 use trireme_schema::view::{Edit, View};
 
 use super::{decode, success, target};
+use crate::bootstrap::internal_scope;
 use crate::failures::WriteError;
 use crate::outcome::Outcome;
-use crate::records::{Commit, Record, encode};
+use crate::records::RecordsError;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::verbs::{DeleteOptions, delete_one, repeats};
+use crate::verbs::{DeleteOptions, delete_one, repeats, update};
 
 /// Disrupted pods kept in one budget before it counts as overloaded (upstream's bound).
 const DISRUPTED_PODS: usize = 2000;
@@ -163,20 +163,17 @@ async fn take(
             pods.put(pod.at("metadata").text("name"), json!(scope.now));
         }
     }
-    let at = server.stored_at("policy", "poddisruptionbudgets");
-    let Some(key) = at.map(|at| at.key(scope.namespace(), name)) else { return Ok(()) };
-    let record: Option<Record> = server.records.get(&key).await?;
-    let Some(record) = record else { return Ok(()) };
-    let expected = budget.at("metadata").text("resourceVersion");
-    let mut commit = Commit { fence: scope.fence, ..Commit::default() };
-    if record.revision().to_string() != expected {
-        return Err(crate::records::RecordsError::Changed.into());
+    let kind = server.catalogue.load().get("policy", "v1", "poddisruptionbudgets").cloned();
+    let Some(kind) = kind else { return Ok(()) };
+    let mut own = internal_scope(kind, "update", scope.namespace(), name);
+    own.info.subresource = "status".to_owned();
+    own.fence = scope.fence;
+    match update(server, &own, new.to_string().as_bytes()).await {
+        Ok(_) => Ok(()),
+        // The budget changed since it was read: judge again.
+        Err(failure) if failure.code == 409 => Err(RecordsError::Changed.into()),
+        Err(failure) => Err(failure.into()),
     }
-    // The pod that was judged is still the one.
-    commit.guards.push(Guard::Present(scope.kind.storage.key(scope.namespace(), &scope.info.name)));
-    commit.replace(key, record.revision(), encode(&new));
-    server.records.commit(commit).await?;
-    Ok(())
 }
 
 fn too_many(why: &str, retry_seconds: u32) -> Failure {

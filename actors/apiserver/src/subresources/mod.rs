@@ -5,6 +5,7 @@ mod eviction;
 mod options;
 mod scale;
 mod streams;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) use binding::bind_from_collection;
 /// Answers a request about a subresource that the kind has, with a verb that it takes.
 pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> Result<Outcome, Failure> {
     match (scope.info.subresource.as_str(), scope.info.verb.as_str()) {
-        ("scale", verb) if !scope.kind.custom => match verb {
+        ("scale", verb) => match verb {
             "get" => scale::get(server, scope).await,
             "update" => scale::update(server, scope, &body).await,
             _ => scale::patch(server, scope, &body).await,
@@ -35,6 +36,7 @@ pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> R
             "update" => verbs::update(server, scope, &body).await,
             _ => verbs::patch(server, scope, &body).await,
         },
+        ("token", _) => tokens::request(server, scope, &body).await,
         ("binding", _) => binding::bind(server, scope, &body).await,
         ("eviction", _) => eviction::evict(server, scope, &body).await,
         ("log" | "exec" | "attach" | "portforward" | "proxy", name) => {
@@ -76,6 +78,10 @@ fn decode(scope: &Scope, target: &Target<'_>, bytes: &[u8]) -> Result<Decoded, F
         trireme_http::negotiate::Format::Yaml => {
             let (value, duplicates) = body::yaml(bytes)?;
             trireme_schema::request::decode_value(value, duplicates, target, scope.validation())
+        }
+        trireme_http::negotiate::Format::Protobuf => {
+            let value = body::protobuf(bytes)?;
+            trireme_schema::request::decode_value(value, Vec::new(), target, scope.validation())
         }
         _ => trireme_schema::request::decode(bytes, target, scope.validation()),
     }

@@ -2,32 +2,44 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use trireme_schema::field::{ErrorList, Path};
-use trireme_schema::request::{PatchType, WriteOptions, check_name, check_options, patch_object};
-use trireme_schema::selector::LabelSelector;
+use serde_json::Value;
+use trireme_schema::request::{
+    PatchType, ScaleRules, Target, WriteOptions, apply_object, begin_update, check_name, check_options, patch_object,
+};
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::{Edit, View};
 
-use super::{decode, target};
+use super::decode;
 use crate::body;
 use crate::failures::WriteError;
 use crate::outcome::Outcome;
 use crate::records::Record;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::verbs::{Stored, Tracking, Writing, current, replace};
-use crate::verbs::{is_stale, repeats};
+use crate::verbs::{Stored, Tracking, Writing, current, is_stale, repeats, replace};
+
+fn rules(scope: &Scope) -> Result<ScaleRules, Failure> {
+    let kind = &scope.kind;
+    let own = match kind.rules.custom() {
+        Some(custom) => custom.scale.clone(),
+        None => ScaleRules::builtin(&kind.group, &kind.version, &kind.kind),
+    };
+    own.ok_or_else(Status::unknown_path)
+}
 
 /// The scale of an object.
 pub(super) async fn get(server: &Arc<Server>, scope: &Scope) -> Result<Outcome, Failure> {
+    let rules = rules(scope)?;
     let mut settled = false;
     loop {
         match stored(server, scope).await {
-            Ok((_, object)) => return Ok(Outcome::other(200, of(&object))),
+            Ok((_, object)) => return Ok(Outcome::other(200, rules.get(&object)?)),
             Err(WriteError::Failed(failure)) if failure.code == 404 && settled => {
                 let resource = format!("{}/scale", scope.kind.plural);
-                return Err(Status::not_found(&scope.kind.group, &resource, &scope.info.name));
+                return Err(match scope.kind.custom {
+                    true => failure,
+                    false => Status::not_found(&scope.kind.group, &resource, &scope.info.name),
+                });
             }
             Err(WriteError::Failed(failure)) if failure.code == 404 => {
                 server.settle().await?;
@@ -47,118 +59,70 @@ async fn stored(server: &Server, scope: &Scope) -> Result<(Record, Arc<Value>), 
     Ok((record, object))
 }
 
-/// The Scale that an object has.
-fn of(object: &Value) -> Value {
-    let metadata = object.at("metadata");
-    let mut own = json!({});
-    for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if metadata.has(name) {
-            own.put(name, metadata.at(name).clone());
-        }
-    }
-    let (spec, status) = (object.at("spec"), object.at("status"));
-    let mut scale_spec = json!({});
-    if let Some(replicas) = spec.int("replicas").filter(|replicas| *replicas != 0) {
-        scale_spec.put("replicas", replicas);
-    }
-    let mut scale_status = json!({"replicas": status.int("replicas").unwrap_or(0)});
-    let selector = if object.text("kind") == "ReplicationController" {
-        LabelSelector::from_map(spec.map("selector"))
-    } else {
-        LabelSelector::from_object(spec.at("selector"))
-    };
-    if let Ok(selector) = selector {
-        let text = selector.to_string();
-        if !text.is_empty() {
-            scale_status.put("selector", text);
-        }
-    }
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": own, "spec": scale_spec, "status": scale_status,
-    })
+/// What a write wants of the scale.
+enum Change<'a> {
+    Whole(Value),
+    Patch(PatchType, &'a [u8]),
+    Apply(Value),
 }
 
 /// Sets the scale from a whole Scale.
 pub(super) async fn update(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> Result<Outcome, Failure> {
-    let dry_run = scope.query.all("dryRun");
-    let options = WriteOptions {
-        field_manager: scope.query.text("fieldManager"),
-        dry_run: &dry_run,
-        field_validation: scope.query.text("fieldValidation"),
-        ..WriteOptions::default()
-    };
-    check_options("UpdateOptions", &options)?;
-    let target = target("autoscaling", "v1", "Scale")?;
+    check(scope, "UpdateOptions", false)?;
+    let target = target(scope)?;
     let decoded = decode(scope, &target, bytes)?;
-    let outcome = write(server, scope, |_| Ok(Change::Scale(decoded.object.clone()))).await?;
+    let outcome = write(server, scope, &Change::Whole(decoded.object)).await?;
     Ok(outcome.warn(decoded.warnings))
 }
 
 /// Patches the scale.
 pub(super) async fn patch(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> Result<Outcome, Failure> {
     let media = scope.content_type.as_deref().unwrap_or_default();
-    let kind = match media.split(';').next().unwrap_or_default().trim() {
-        "application/json-patch+json" => Some(PatchType::Json),
-        "application/merge-patch+json" => Some(PatchType::Merge),
-        "application/strategic-merge-patch+json" => Some(PatchType::Strategic),
-        "application/apply-patch+yaml" => None,
+    let change = match media.split(';').next().unwrap_or_default().trim() {
+        "application/json-patch+json" => Change::Patch(PatchType::Json, bytes),
+        "application/merge-patch+json" => Change::Patch(PatchType::Merge, bytes),
+        "application/strategic-merge-patch+json" if !scope.kind.custom => Change::Patch(PatchType::Strategic, bytes),
+        "application/apply-patch+yaml" => Change::Apply(body::yaml(bytes)?.0),
         _ => {
-            return Err(Status::unsupported_media_type(&[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ]));
+            let strategic = (!scope.kind.custom).then_some("application/strategic-merge-patch+json");
+            let mut accepted = vec!["application/json-patch+json", "application/merge-patch+json"];
+            accepted.extend(strategic);
+            accepted.push("application/apply-patch+yaml");
+            return Err(Status::unsupported_media_type(&accepted));
         }
     };
+    check(scope, "PatchOptions", matches!(change, Change::Apply(_)))?;
+    write(server, scope, &change).await
+}
+
+fn check(scope: &Scope, kind: &str, apply: bool) -> Result<(), Failure> {
     let dry_run = scope.query.all("dryRun");
     let options = WriteOptions {
         field_manager: scope.query.text("fieldManager"),
         dry_run: &dry_run,
         field_validation: scope.query.text("fieldValidation"),
         force: scope.query.first("force").is_some(),
-        apply: kind.is_none(),
+        apply,
     };
-    check_options("PatchOptions", &options)?;
-    let target = target("autoscaling", "v1", "Scale")?;
-    match kind {
-        Some(kind) => {
-            write(server, scope, |scale| {
-                let decoded = patch_object(scale, bytes, kind, &target, scope.validation())?;
-                Ok(Change::Scale(decoded.object))
-            })
-            .await
-        }
-        None => {
-            let (config, _) = body::yaml(bytes)?;
-            write(server, scope, |_| Ok(Change::Apply(config.clone()))).await
-        }
-    }
+    check_options(kind, &options)
 }
 
-/// What a write wants of the scale.
-enum Change {
-    /// This Scale.
-    Scale(Value),
-    /// What this configuration of a Scale says, by server-side apply.
-    Apply(Value),
+fn target(scope: &Scope) -> Result<Target<'_>, Failure> {
+    ScaleRules::target(&scope.kind.rules.target()).ok_or_else(|| Status::internal("Scale has no structure"))
 }
 
-async fn write(
-    server: &Arc<Server>,
-    scope: &Scope,
-    change: impl Fn(&Value) -> Result<Change, Failure>,
-) -> Result<Outcome, Failure> {
+async fn write(server: &Arc<Server>, scope: &Scope, change: &Change<'_>) -> Result<Outcome, Failure> {
+    let rules = rules(scope)?;
     let mut settled = false;
     let mut attempt = 0;
     loop {
-        match attempt_write(server, scope, &change).await {
+        match attempt_write(server, scope, &rules, change).await {
             Ok(stored) => {
-                let mut object = stored.object;
+                let mut object = scope.kind.rules.from_stored(stored.object)?;
                 if let (Some(record), Some(metadata)) = (&stored.record, object.object("metadata")) {
                     metadata.put("resourceVersion", record.revision().to_string());
                 }
-                return Ok(Outcome::other(200, of(&object)));
+                return Ok(Outcome::other(200, rules.get(&object)?));
             }
             Err(WriteError::Failed(failure)) if !settled && is_stale(&failure) => {
                 server.settle().await?;
@@ -173,39 +137,34 @@ async fn write(
 async fn attempt_write(
     server: &Arc<Server>,
     scope: &Scope,
-    change: &impl Fn(&Value) -> Result<Change, Failure>,
+    rules: &ScaleRules,
+    change: &Change<'_>,
 ) -> Result<Stored, WriteError> {
     let (record, old) = stored(server, scope).await?;
+    let target = target(scope)?;
     let writing = Writing::new(server, scope, "UpdateOptions");
     let context = writing.context();
-    let mut warnings = Vec::new();
-    let (new, tracking) = match change(&of(&old))? {
-        Change::Scale(scale) => {
-            check_name(&scale, &context)?;
-            check_scale(scope, &old, &scale)?;
-            let mut new = (*old).clone();
-            if let Some(spec) = new.object("spec") {
-                spec.put("replicas", scale.at("spec").int("replicas").unwrap_or(0));
-            }
-            (new, Tracking::Own)
-        }
+    let before = rules.current(&old)?;
+    let validation = scope.validation();
+    let mut scale = match change {
+        Change::Whole(scale) => scale.clone(),
+        Change::Patch(kind, bytes) => patch_object(&before, bytes, *kind, &target, validation)?.object,
         Change::Apply(config) => {
-            let mut own = json!({
-                "kind": scope.kind.kind, "apiVersion": scope.kind.api_version(), "metadata": {"name": scope.info.name},
-            });
-            if config.at("spec").has("replicas") {
-                own.put("spec", json!({"replicas": config.at("spec").at("replicas")}));
-            }
             let force = scope.query.is_true("force");
-            let applied = scope.kind.rules.apply(Some(&old), &own, &context, force, scope.validation())?;
-            check_scale(scope, &old, &of(&applied.object))?;
-            (applied.object, Tracking::Applied)
+            apply_object(Some(&before), config, &target, &context, force, validation)?.object
         }
     };
-    Ok(replace(&writing, &record, &old, new, tracking, &mut warnings).await?)
+    check_name(&scale, &context)?;
+    check_preconditions(scope, &old, &scale)?;
+    if !matches!(change, Change::Apply(_)) {
+        begin_update(&before, &mut scale, &target, &context)?;
+    }
+    let new = rules.apply(&old, &scale, &context)?;
+    let mut warnings = Vec::new();
+    replace(&writing, &record, &old, new, Tracking::Applied, &mut warnings).await
 }
 
-fn check_scale(scope: &Scope, old: &Value, scale: &Value) -> Result<(), Failure> {
+fn check_preconditions(scope: &Scope, old: &Value, scale: &Value) -> Result<(), Failure> {
     let (own, sent) = (old.at("metadata"), scale.at("metadata"));
     let (group, plural, name) = (&scope.kind.group, &scope.kind.plural, &scope.info.name);
     let uid = sent.text("uid");
@@ -217,21 +176,6 @@ fn check_scale(scope: &Scope, old: &Value, scale: &Value) -> Result<(), Failure>
             own.text("uid")
         );
         return Err(Status::conflict(group, plural, name, &why));
-    }
-    let replicas = scale.at("spec").int("replicas").unwrap_or(0);
-    if replicas < 0 {
-        let mut errors = ErrorList::new();
-        let spec = Path::new("spec");
-        errors.invalid_text(
-            &spec.child("replicas"),
-            replicas.to_string(),
-            "must be greater than or equal to 0",
-        );
-        return Err(Status::invalid("autoscaling", "Scale", name, &errors));
-    }
-    let version = sent.text("resourceVersion");
-    if !version.is_empty() && version != own.text("resourceVersion") {
-        return Err(Status::modified(group, plural, name));
     }
     Ok(())
 }

@@ -18,7 +18,9 @@ pub(super) async fn refuse(server: &Arc<Server>, scope: &Scope) -> Result<Outcom
     let name = scope.info.subresource.as_str();
     let object = object(server, scope).await?;
     if name == "proxy" {
-        return Err(proxy(scope, &object));
+        let metadata = object.at("metadata");
+        let endpoints = server.view.get("", "endpoints", metadata.text("namespace"), metadata.text("name"));
+        return Err(proxy(scope, &object, endpoints.is_some()));
     }
     if name == "log" {
         check_log(&scope.query, &scope.info.name)?;
@@ -83,7 +85,7 @@ fn container(scope: &Scope, pod: &Value) -> Result<(), Failure> {
     Err(Status::bad_request(format!("container {asked} is not valid for pod {pod_name}")))
 }
 
-fn proxy(scope: &Scope, object: &Value) -> Failure {
+fn proxy(scope: &Scope, object: &Value, has_endpoints: bool) -> Failure {
     match scope.kind.plural.as_str() {
         "pods" if object.at("status").text("podIP").is_empty() => Status::bad_request("address not allowed"),
         "services" => {
@@ -99,6 +101,7 @@ fn proxy(scope: &Scope, object: &Value) -> Failure {
                 });
             match known {
                 false => Status::unavailable(format!("no service port {port} found for service {name:?}")),
+                true if !has_endpoints => Status::not_found("", "services", name),
                 true => Status::unavailable(format!("no endpoints available for service {name:?}")),
             }
         }

@@ -1,8 +1,6 @@
 //! deletecollection
 
-use serde_json::Value;
 use trireme_schema::status::Failure;
-use trireme_schema::view::View;
 
 use super::delete::{Deleted, delete_one};
 use super::delete_options::DeleteOptions;
@@ -34,13 +32,9 @@ pub(crate) async fn delete_collection(server: &Server, scope: &Scope, bytes: &[u
             }
             shown.push((*before).clone());
         }
-        content.items = Items::Objects(shown.into_iter().map(without_type).collect());
+        content.items = Items::Objects(shown);
     }
+    warnings.extend(super::delete::kept_dependents(scope, &options));
     warnings.dedup();
     Ok(Outcome { status: 200, content: Content::List(Box::new(content)), warnings })
-}
-
-fn without_type(object: Value) -> Value {
-    let _ = object.at("kind");
-    object
 }

@@ -27,7 +27,8 @@ pub(crate) async fn create(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
     };
     check_options("CreateOptions", &options)?;
     let decoded = body::decode(scope, bytes)?;
-    let mut warnings = decoded.warnings;
+    scope.say(&decoded.warnings);
+    let mut warnings = Vec::new();
     warnings.extend(kinds::create_warnings(&scope.kind, &decoded.object));
     let stored = create_value(server, scope, decoded.object, "CreateOptions", true, &mut warnings).await?;
     Ok(answer(scope, 201, stored)?.warn(warnings))
@@ -73,7 +74,6 @@ async fn attempt_create(
     let writing = Writing::new(server, scope, options);
     let context = writing.context();
     let target = scope.kind.rules.target();
-    kinds::check_create(scope, &mut object)?;
     if track {
         begin_create(&mut object, &target, &context)?;
     } else {
@@ -82,13 +82,15 @@ async fn attempt_create(
     let name = object.at("metadata").text("name").to_owned();
     let mut object = writing.admit(Operation::Create, object, None, &name)?;
     kinds::prepare_create(&writing, &mut object)?;
+    let mut commit = Commit::default();
+    allocation::for_create(&writing, &mut object, &mut commit).await?;
     scope.kind.rules.finish_create(&mut object, &context)?;
+    kinds::check_create(server, scope, &object)?;
+    kinds::complete_create(scope, &mut object);
     let name = object.at("metadata").text("name").to_owned();
     let (object, verdict) = writing.validate(Operation::Create, Some(object), None, &name)?;
     warnings.extend(verdict.warnings);
-    let mut object = object.unwrap_or(Value::Null);
-    let mut commit = Commit::default();
-    allocation::for_create(&writing, &mut object, &mut commit).await?;
+    let object = object.unwrap_or(Value::Null);
     let stored = scope.kind.rules.to_stored(object)?;
     let key = scope.kind.storage.key(scope.namespace(), &name);
     if let Some(there) = server.records.get(&key).await? {

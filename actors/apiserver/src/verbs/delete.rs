@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trireme_admission::Operation;
+use trireme_schema::custom::status::{Termination, terminate};
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::time::Moment;
 use trireme_schema::view::{Edit, View};
@@ -36,6 +37,7 @@ pub(crate) async fn delete(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
     let options = DeleteOptions::parse(scope, bytes)?;
     let mut warnings = Vec::new();
     let deleted = delete_one(server, scope, &options, &mut warnings).await?;
+    warnings.extend(kept_dependents(scope, &options));
     let kind = &scope.kind;
     let outcome = match deleted {
         Deleted::Gone(object) if answers_object(scope) => {
@@ -54,6 +56,17 @@ pub(crate) async fn delete(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
         }
     };
     Ok(outcome.warn(warnings))
+}
+
+/// What is said when Jobs go and leave their pods, because nobody said what to do with them.
+pub(crate) fn kept_dependents(scope: &Scope, options: &DeleteOptions) -> Option<String> {
+    let silent = options.propagation.is_none() && options.orphan_dependents.is_none();
+    let job = (scope.kind.group.as_str(), scope.kind.kind.as_str()) == ("batch", "Job");
+    (silent && job).then(|| {
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them \
+         or set propagationPolicy=Orphan to suppress this warning"
+            .to_owned()
+    })
 }
 
 /// Kinds whose deletion answers with the object instead of a Status.
@@ -117,11 +130,23 @@ async fn attempt_delete(
     let mut commit = Commit { fence: scope.fence, reserved: true, ..Commit::default() };
     writing.add_side_writes(&mut commit, verdict.writes)?;
     match plan {
-        Plan::Remove(object) => {
+        Plan::Remove(mut object) => {
             if !options.dry_run {
-                commit.delete(key, record.revision());
+                let mut revision = record.revision();
+                if grace_seconds(scope, options, &old).is_some() && !old.at("metadata").has("deletionTimestamp") {
+                    // Watchers see a graceful kind marked before it goes.
+                    let mut mark = Commit { fence: scope.fence, reserved: true, ..Commit::default() };
+                    mark.replace(key.clone(), revision, encode(&object));
+                    revision = writing.commit(mark, &key).await?.revision();
+                }
+                let at = commit.operations.len();
+                commit.delete(key, revision);
                 allocation::for_delete(server, scope, &old, &mut commit).await?;
-                server.records.commit(commit).await?;
+                let revisions = server.records.commit(commit).await?;
+                let gone = revisions.get(at).copied().flatten();
+                if let (Some(revision), Some(metadata)) = (gone, object.object("metadata")) {
+                    metadata.put("resourceVersion", revision.to_string());
+                }
             }
             Ok(Deleted::Gone(object))
         }
@@ -181,6 +206,9 @@ enum Plan {
 fn plan(scope: &Scope, options: &DeleteOptions, old: &Arc<Value>) -> Plan {
     if scope.kind.group.is_empty() && scope.kind.plural == "namespaces" {
         return plan_namespace(scope, options, old);
+    }
+    if scope.kind.group == "apiextensions.k8s.io" && !old.at("metadata").has("deletionTimestamp") {
+        return plan_definition(scope, options, old);
     }
     let metadata = old.at("metadata");
     let finalizers = finalizers(scope, options, old);
@@ -262,6 +290,18 @@ fn plan_namespace(scope: &Scope, options: &DeleteOptions, old: &Arc<Value>) -> P
         status.put("phase", "Terminating");
     }
     if object == **old { Plan::Unchanged } else { Plan::Mark(object) }
+}
+
+/// A definition of a custom kind goes once its objects are gone.
+fn plan_definition(scope: &Scope, options: &DeleteOptions, old: &Arc<Value>) -> Plan {
+    let mut object = (**old).clone();
+    let finalizers = finalizers(scope, options, old);
+    if let Some(metadata) = object.object("metadata") {
+        set_finalizers(metadata, &finalizers);
+        metadata.put("deletionTimestamp", scope.now.clone());
+    }
+    terminate(&mut object, &Termination::Pending, &scope.now);
+    Plan::Mark(object)
 }
 
 fn set_finalizers(metadata: &mut Value, finalizers: &[String]) {

@@ -104,12 +104,12 @@ fn from_body(value: Value) -> Result<Value, Failure> {
             format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}"),
         ));
     }
-    for (name, fits) in [
-        ("gracePeriodSeconds", Value::is_i64 as fn(&Value) -> bool),
-        ("orphanDependents", Value::is_boolean),
-        ("propagationPolicy", Value::is_string),
-        ("preconditions", Value::is_object),
-        ("dryRun", Value::is_array),
+    for (name, fits, go) in [
+        ("gracePeriodSeconds", Value::is_i64 as fn(&Value) -> bool, "int64"),
+        ("orphanDependents", Value::is_boolean, "bool"),
+        ("propagationPolicy", Value::is_string, "v1.DeletionPropagation"),
+        ("preconditions", Value::is_object, "v1.Preconditions"),
+        ("dryRun", Value::is_array, "[]string"),
     ] {
         let given = value.at(name);
         if !given.is_null() && !fits(given) {
@@ -120,9 +120,10 @@ fn from_body(value: Value) -> Result<Value, Failure> {
                 Value::Array(_) => "array",
                 _ => "object",
             };
-            return Err(Status::bad_request(format!(
-                "json: cannot unmarshal {what} into Go struct field DeleteOptions.{name}"
-            )));
+            return Err(Status::plain(
+                500,
+                format!("json: cannot unmarshal {what} into Go struct field DeleteOptions.{name} of type {go}"),
+            ));
         }
     }
     Ok(value)

@@ -1,7 +1,7 @@
 //! patch: JSON, merge and strategic merge patches, server-side apply
 
 use serde_json::Value;
-use trireme_schema::request::{PatchType, WriteOptions, check_options, check_uid};
+use trireme_schema::request::{PatchType, WriteOptions, check_options};
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::View;
 
@@ -64,31 +64,28 @@ async fn attempt_patch(
     let writing = Writing::new(server, scope, "PatchOptions");
     let context = writing.context();
     let rules = &scope.kind.rules;
-    let target = rules.target();
     let key = scope.kind.storage.key(scope.namespace(), &scope.info.name);
     let record = server.records.get(&key).await?;
     let old = record.as_ref().map(|record| current(server, scope, record)).transpose()?;
     let force = scope.query.is_true("force");
     match (form, record, old) {
         (Form::Patch(kind), Some(record), Some(old)) => {
-            let mut decoded = rules.patch(&old, bytes, kind, scope.validation())?;
-            warnings.append(&mut decoded.warnings);
-            check_uid(&old, &decoded.object, &target, &context)?;
+            let decoded = rules.patch(&old, bytes, kind, scope.validation())?;
+            scope.say(&decoded.warnings);
             let stored = replace(&writing, &record, &old, decoded.object, Tracking::Own, warnings).await?;
             Ok((200, stored))
         }
         (Form::Apply, Some(record), Some(old)) => {
             let config = config.unwrap_or(&Value::Null);
-            let mut decoded = rules.apply(Some(&old), config, &context, force, scope.validation())?;
-            warnings.append(&mut decoded.warnings);
-            check_uid(&old, &decoded.object, &target, &context)?;
+            let decoded = rules.apply(Some(&old), config, &context, force, scope.validation())?;
+            scope.say(&decoded.warnings);
             let stored = replace(&writing, &record, &old, decoded.object, Tracking::Applied, warnings).await?;
             Ok((200, stored))
         }
         (Form::Apply, ..) if scope.info.subresource.is_empty() => {
             let config = config.unwrap_or(&Value::Null);
-            let mut decoded = rules.apply(None, config, &context, force, scope.validation())?;
-            warnings.append(&mut decoded.warnings);
+            let decoded = rules.apply(None, config, &context, force, scope.validation())?;
+            scope.say(&decoded.warnings);
             let name = decoded.object.at("metadata").text("name").to_owned();
             if name.is_empty() {
                 let why = "was undeterminable: name must be provided";

@@ -30,10 +30,11 @@ pub(crate) async fn update(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
     };
     check_options("UpdateOptions", &options)?;
     let decoded = body::decode(scope, bytes)?;
+    scope.say(&decoded.warnings);
     let mut settled = false;
     let mut attempt = 0;
     loop {
-        let mut warnings = decoded.warnings.clone();
+        let mut warnings = Vec::new();
         let result = attempt_update(server, scope, decoded.object.clone(), &mut warnings).await;
         match result {
             Ok((status, stored)) => return Ok(answer(scope, status, stored)?.warn(warnings)),
@@ -112,7 +113,6 @@ pub(crate) async fn replace(
     let (server, scope) = (writing.server, writing.scope);
     let context = writing.context();
     let target = scope.kind.rules.target();
-    kinds::check_update(scope, old, &mut new)?;
     match tracking {
         Tracking::Own => begin_update(old, &mut new, &target, &context)?,
         Tracking::Applied => {
@@ -123,13 +123,14 @@ pub(crate) async fn replace(
     check_version(old, &new, &target)?;
     let mut new = writing.admit(Operation::Update, new, Some(old), &scope.info.name)?;
     kinds::prepare_update(writing, old, &mut new)?;
-    scope.kind.rules.finish_update(old, &mut new, &context)?;
-    let (new, verdict) = writing.validate(Operation::Update, Some(new), Some(old), &scope.info.name)?;
-    warnings.extend(verdict.warnings);
-    let mut new = new.unwrap_or(Value::Null);
-    warnings.extend(scope.kind.rules.warnings(Some(old), &new));
     let mut commit = Commit::default();
     allocation::for_update(writing, old, &mut new, &mut commit).await?;
+    scope.kind.rules.finish_update(old, &mut new, &context)?;
+    kinds::check_update(server, scope, old, &new)?;
+    let (new, verdict) = writing.validate(Operation::Update, Some(new), Some(old), &scope.info.name)?;
+    warnings.extend(verdict.warnings);
+    let new = new.unwrap_or(Value::Null);
+    warnings.extend(scope.kind.rules.warnings(Some(old), &new));
     let stored = scope.kind.rules.to_stored(new)?;
     let before = server.records.decode(record)?;
     if same_content(&before, &stored) && commit.operations.is_empty() {

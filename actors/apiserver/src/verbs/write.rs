@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use trireme_admission::{Operation, SideWrite};
-use trireme_mvcc::{Guard, Key, Operation as StoreOperation, Revision};
+use trireme_mvcc::{Key, Operation as StoreOperation, Revision};
 use trireme_schema::request::Context;
 use trireme_schema::status::Failure;
 
@@ -140,11 +140,6 @@ impl<'a> Writing<'a> {
 /// Whether an attempt is worth repeating: the object changed under it.
 pub(crate) fn repeats(attempt: usize, error: &WriteError) -> bool {
     matches!(error, WriteError::Store(RecordsError::Changed)) && attempt + 1 < WRITE_ATTEMPTS
-}
-
-/// A guard on the version that was decided upon.
-pub(crate) fn guard(record: &Record) -> Guard {
-    Guard::AtRevision(record.key().clone(), record.revision())
 }
 
 /// The options of a write as admission sees them.

@@ -56,10 +56,9 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
         ("", "PodTemplate") => Strategy { generation: Generation::Fields(&["template"]), ..base },
         ("" | "events.k8s.io", "Event") => Strategy { create_on_update: true, ..base },
         ("", "Endpoints" | "LimitRange") => Strategy { create_on_update: true, ..base },
-        ("apps", "Deployment") => Strategy {
-            generation: Generation::Fields(&["spec", "metadata.annotations"]),
-            ..spec_and_status
-        },
+        ("apps", "Deployment") => {
+            Strategy { generation: Generation::Fields(&["spec", "metadata.annotations"]), ..spec_and_status }
+        }
         ("apps", "ReplicaSet" | "StatefulSet" | "DaemonSet") => spec_and_status,
         ("batch", "Job" | "CronJob") => spec_and_status,
         ("autoscaling", "HorizontalPodAutoscaler") => Strategy { status: true, ..base },

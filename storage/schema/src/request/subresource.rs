@@ -20,9 +20,10 @@ pub(super) fn prepare(old: &Value, new: &mut Value, group: &str, kind: &str, nam
             }
         }
         ("", "Namespace", "finalize") => {
-            let finalizers = new.at("spec").at("finalizers").clone();
-            restore(old, new);
-            put_or_remove(new, "finalizers", finalizers);
+            match old.at("status") {
+                Value::Null => drop(new.remove("status")),
+                status => new.put("status", status.clone()),
+            }
         }
         ("certificates.k8s.io", "CertificateSigningRequest", "approval") => {
             let conditions = new.at("status").at("conditions").clone();

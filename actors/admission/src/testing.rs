@@ -100,6 +100,15 @@ impl Bench {
 
     /// Both phases: the object as it leaves the first and what the second adds, or the refusal's message.
     pub(crate) fn ask(&self, ask: &Ask<'_>) -> Result<(Value, Verdict), String> {
+        self.run(ask, true)
+    }
+
+    /// The second phase alone.
+    pub(crate) fn validate(&self, ask: &Ask<'_>) -> Result<(Value, Verdict), String> {
+        self.run(ask, false)
+    }
+
+    fn run(&self, ask: &Ask<'_>, admits: bool) -> Result<(Value, Verdict), String> {
         const GLOBAL: [&str; 11] = [
             "namespaces",
             "nodes",
@@ -132,7 +141,9 @@ impl Bench {
             now: NOW,
         };
         let run = |request: &mut Request<'_>| {
-            self.chain.admit(request, &self.objects, self)?;
+            if admits {
+                self.chain.admit(request, &self.objects, self)?;
+            }
             self.chain.validate(request, &self.objects, self)
         };
         let verdict = run(&mut request).map_err(|failure| failure.message.clone())?;

@@ -16,7 +16,7 @@ use super::certificates::CertificateRequest;
 use crate::config::ChainConfig;
 use crate::plugin::{Plugin, World};
 use crate::refuse::forbidden;
-use crate::request::{Operation, Request};
+use crate::request::{Operation, Request, Verdict};
 
 /// Where nodes keep their leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -44,6 +44,18 @@ impl Plugin for NodeRestriction {
     }
 
     fn admit(&self, request: &mut Request<'_>, world: &World<'_>) -> Result<(), Failure> {
+        self.judge(request, world)
+    }
+
+    /// Upstream judges in the first phase alone. Here a request that has only the second one, as a token's has no
+    /// object to change, is held to the same rules.
+    fn validate(&self, request: &Request<'_>, world: &World<'_>, _: &mut Verdict) -> Result<(), Failure> {
+        self.judge(request, world)
+    }
+}
+
+impl NodeRestriction {
+    fn judge(&self, request: &Request<'_>, world: &World<'_>) -> Result<(), Failure> {
         let user = &request.user.name;
         let Some(node) = user.strip_prefix("system:node:").filter(|_| request.user.is_in("system:nodes"))
         else {
@@ -52,7 +64,6 @@ impl Plugin for NodeRestriction {
         if node.is_empty() {
             return Err(forbidden(request, format!("could not determine node from user {user:?}")));
         }
-        let request = &*request;
         match (request.group, request.resource, request.subresource) {
             ("", "pods", "") => pods::whole(request, world, node),
             ("", "pods", "status") => pods::status(request, node),

@@ -182,6 +182,14 @@ fn tokens_of_its_pods() {
 }
 
 #[test]
+fn a_request_with_the_second_phase_alone_is_judged() {
+    let bench = bench();
+    let ask = Ask::create("", "serviceaccounts", json!({"spec": {}})).sub("token").named("default");
+    let refusal = bench.validate(&ask).unwrap_err();
+    assert!(refusal.ends_with("node requested token not bound to a pod"), "{refusal}");
+}
+
+#[test]
 fn the_api_servers_own_audience_is_that_of_pods_that_name_none() {
     let config = ChainConfig { api_audiences: vec!["https://api".to_owned()], ..ChainConfig::default() };
     let mut bench = Bench::with("NodeRestriction", &config);

@@ -13,6 +13,7 @@
 mod custom;
 mod descriptions;
 mod facts;
+mod fixed_paths;
 mod flavor;
 mod gzip;
 mod open_api;

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::custom::CustomKind;
 use super::descriptions::Descriptions;
+use super::fixed_paths::fixed_paths;
 use super::gzip::Packed;
 use super::operation::Paths;
-use super::paths::{fixed_paths, group_version_paths, type_name};
+use super::paths::{group_version_paths, type_name};
 use super::schemas::Gvk;
 use super::types::{META, list_type};
 use super::v2::{self, V2Form};

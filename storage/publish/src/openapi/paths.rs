@@ -1,4 +1,4 @@
-//! The paths of a group and version, and the few outside the groups.
+//! The paths of a group and version.
 
 use trireme_schema::kinds::{Subresource, api_version};
 
@@ -7,10 +7,10 @@ use super::schemas::Gvk;
 use super::types::{META, kind_type, list_type};
 use crate::discovery::ServedKind;
 
-const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml"];
+pub(super) const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml"];
 const STREAM_TYPES: &[&str] = &["application/json", "application/yaml", "application/json;stream=watch"];
 const LOG_TYPES: &[&str] = &["text/plain", "application/json", "application/yaml"];
-const ANY_TYPE: &[&str] = &["*/*"];
+pub(super) const ANY_TYPE: &[&str] = &["*/*"];
 const PATCH_TYPES: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -103,58 +103,6 @@ pub(super) fn group_version_paths(group: &str, version: &str, kinds: &[ServedKin
     paths
 }
 
-/// The paths outside the groups and versions: a name in the v3 index, with the one operation behind it.
-pub(super) fn fixed_paths<'a>(groups: impl Iterator<Item = &'a str>) -> Vec<(String, Paths)> {
-    let one = |path: &str, operation: Operation| {
-        let index = path.trim_matches('/').to_owned();
-        (index, Paths::from([(path.to_owned(), vec![operation])]))
-    };
-    let get = |tag: &str, id: &str, description: &str, body: Body| Operation {
-        method: "get",
-        id: id.to_owned(),
-        tag: tag.to_owned(),
-        description: description.to_owned(),
-        parameters: Vec::new(),
-        body: None,
-        consumes: ANY_TYPE,
-        produces: OBJECT_TYPES,
-        answers: vec![(200, Some(body))],
-        action: None,
-        kind: None,
-    };
-    let meta = |name: &str| Body::Type(format!("{META}{name}"));
-    let info = Body::Type("io.k8s.apimachinery.pkg.version.Info".to_owned());
-    let mut out = vec![
-        one("/api/", get("core", "getCoreAPIVersions", "get available API versions", meta("APIVersions"))),
-        one("/apis/", get("apis", "getAPIVersions", "get available API versions", meta("APIGroupList"))),
-        one("/version/", get("version", "getCodeVersion", "get the version of the server", info)),
-        one(
-            "/.well-known/openid-configuration/",
-            get(
-                "WellKnown",
-                "getServiceAccountIssuerOpenIDConfiguration",
-                "get the issuer's configuration",
-                Body::Text,
-            ),
-        ),
-        one(
-            "/openid/v1/jwks/",
-            get("openid", "getServiceAccountIssuerOpenIDKeyset", "get the issuer's public keys", Body::Text),
-        ),
-    ];
-    for group in groups.filter(|g| !g.is_empty()) {
-        let camel = group_words(group);
-        let operation = get(
-            &lower_first(&camel),
-            &format!("get{camel}APIGroup"),
-            "get information of a group",
-            meta("APIGroup"),
-        );
-        out.push(one(&format!("/apis/{group}/"), operation));
-    }
-    out
-}
-
 /// How a group and version appears in paths and identifiers.
 struct Names {
     base: String,
@@ -193,7 +141,7 @@ impl Names {
 }
 
 /// `rbac.authorization.k8s.io` as `RbacAuthorization`.
-fn group_words(group: &str) -> String {
+pub(super) fn group_words(group: &str) -> String {
     let short = group.strip_suffix(".k8s.io").unwrap_or(group);
     short.split(['.', '-']).map(upper_first).collect()
 }
@@ -203,7 +151,7 @@ fn upper_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
-fn lower_first(text: &str) -> String {
+pub(super) fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
 }

@@ -1,13 +1,14 @@
 //! A leader whose disk stalls hands leadership to a voter that keeps up, instead of stalling the cluster.
 
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 
 use super::member::Inner;
 use super::status::{Role, Status};
 use crate::identity::MemberId;
+use crate::rt::{self, Instant};
 
 /// How often the disk is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -22,7 +23,7 @@ const LAG_ENTRIES: u64 = 10_000;
 pub(super) async fn run(store: Weak<Inner>) {
     let mut last = None::<Instant>;
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        rt::sleep(LOOK_INTERVAL).await;
         let Some(inner) = store.upgrade() else { return };
         let rested = last.is_none_or(|at| at.elapsed() >= REST);
         let stalled = inner.sync_watch.stalled();

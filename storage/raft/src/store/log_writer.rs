@@ -14,6 +14,7 @@ use super::tail::Tail;
 use super::types::{Entry, TypeConfig};
 use crate::disk::{DiskLock, Reserve};
 use crate::log_db::{LogDb, LogEntry, LogError};
+use crate::rt;
 
 /// Jobs that may wait for the writer; more is backpressure on the Raft core.
 const QUEUE_JOBS: usize = 1024;
@@ -47,7 +48,11 @@ pub(super) fn start(
 ) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
     let writer = Writer { db, tail, reserve, waiting: Vec::new(), bytes: 0, watch, _lock: lock };
-    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
+    if rt::is_virtual() {
+        rt::spawn(writer.run_as_task(queue));
+    } else {
+        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
+    }
     Ok(jobs)
 }
 
@@ -66,14 +71,28 @@ struct Writer {
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = queue.blocking_recv() {
-            self.carry_out(job);
-            while self.bytes < BATCH_BYTES {
-                match queue.try_recv() {
-                    Ok(job) => self.carry_out(job),
-                    Err(_) => break,
-                }
-            }
+            self.gather(job, &mut queue);
             self.settle();
+        }
+    }
+
+    /// The same in a world of its own time, where the sync takes what that world says.
+    async fn run_as_task(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.recv().await {
+            self.gather(job, &mut queue);
+            self.watch.begin();
+            rt::before_sync().await;
+            self.settle();
+        }
+    }
+
+    fn gather(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
+        self.carry_out(first);
+        while self.bytes < BATCH_BYTES {
+            match queue.try_recv() {
+                Ok(job) => self.carry_out(job),
+                Err(_) => break,
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::snapshot_file::{SnapshotDir, SnapshotFile};
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::disk::{Reserve, is_no_space};
+use crate::rt;
 use crate::state_db::StateDb;
 
 /// Entries applied under one lock.
@@ -165,12 +166,12 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<(), io::Error> {
         let (snapshots, meta) = (self.snapshots.clone(), meta.clone());
         self.position = (meta.last_log_id, meta.last_membership.clone());
-        let restored = tokio::task::spawn_blocking(move || {
+        let restored = rt::blocking(move || {
             let state = snapshot.restore()?;
             snapshots.publish(snapshot, &meta)?;
             Ok::<_, io::Error>(state)
         });
-        let state = restored.await.map_err(io::Error::other)??;
+        let state = restored.await??;
         self.persister.replace(state, codec::encode(&self.position).into());
         Ok(())
     }
@@ -180,7 +181,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<Option<openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFile>>, io::Error> {
         let snapshots = self.snapshots.clone();
         let current =
-            tokio::task::spawn_blocking(move || snapshots.current()).await.map_err(io::Error::other)??;
+            rt::blocking(move || snapshots.current()).await??;
         Ok(current.map(|(meta, snapshot)| Snapshot { meta, snapshot }))
     }
 }
@@ -202,7 +203,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let state =
             self.state.lock().take().ok_or_else(|| io::Error::other("this snapshot was built already"))?;
         let (snapshots, meta, reserve) = (self.snapshots.clone(), self.meta.clone(), self.reserve.clone());
-        let written = tokio::task::spawn_blocking(move || match snapshots.write(&meta, state.clone()) {
+        let written = rt::blocking(move || match snapshots.write(&meta, state.clone()) {
             // A snapshot lets the log be purged: on a full disk it may use the reserve.
             Err(error) if is_no_space(&error) => match &reserve {
                 Some(reserve) if reserve.release()? => snapshots.write(&meta, state),
@@ -210,7 +211,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             },
             written => written,
         });
-        let snapshot = written.await.map_err(io::Error::other)??;
+        let snapshot = written.await??;
         Ok(Snapshot { meta: self.meta.clone(), snapshot })
     }
 }

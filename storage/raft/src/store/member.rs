@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
 use super::at_leader::odd;
@@ -29,6 +29,7 @@ use super::{Store, StoreConfig};
 use crate::database::Database;
 use crate::disk::Reserve;
 use crate::identity::{DatabaseId, MemberId};
+use crate::rt;
 
 pub(super) type RaftHandle = Raft<TypeConfig, Machine>;
 
@@ -44,6 +45,8 @@ pub(super) struct Inner {
     pub(super) network: Network,
     pub(super) incoming: Incoming,
     pub(super) leadership: watch::Receiver<Leadership>,
+    /// Wakes who waits for a change of `leadership` in here, in the order of their coming.
+    pub(super) leader_changed: Arc<Notify>,
     reads: ReadQueue,
     pub(super) reserve: Arc<Reserve>,
     pub(super) lease_reads: bool,
@@ -77,10 +80,14 @@ impl RaftStore {
         let raft = Raft::new(identity.member, raft_config, network.clone(), log, machine)
             .await
             .map_err(|e| stopped(&e))?;
+        // The core has published its numbers once it answers: nobody sees a log that seems empty.
+        raft.is_initialized().await.map_err(|e| stopped(&e))?;
         let (reads, queue) = ReadQueue::new();
+        let leader_changed = Arc::new(Notify::new());
         let inner = Arc::new_cyclic(|me| Inner {
             me: me.clone(),
-            leadership: watch_leadership(&raft),
+            leadership: watch_leadership(&raft, leader_changed.clone()),
+            leader_changed,
             raft,
             shared,
             network,
@@ -90,8 +97,8 @@ impl RaftStore {
             lease_reads: config.lease_reads,
             sync_watch,
         });
-        tokio::spawn(read_index::run(Arc::downgrade(&inner), queue));
-        tokio::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
+        rt::spawn(hand_over::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -106,19 +113,23 @@ impl RaftStore {
     }
 }
 
-fn watch_leadership(raft: &RaftHandle) -> watch::Receiver<Leadership> {
+fn watch_leadership(raft: &RaftHandle, changed: Arc<Notify>) -> watch::Receiver<Leadership> {
     let mut metrics = raft.metrics();
     let (sender, receiver) = watch::channel(Leadership::of(&metrics.borrow_and_update()));
-    tokio::spawn(async move {
+    rt::spawn(async move {
         while metrics.changed().await.is_ok() {
             let now = Leadership::of(&metrics.borrow_and_update());
-            sender.send_if_modified(|before| std::mem::replace(before, now) != now);
+            if sender.send_if_modified(|before| std::mem::replace(before, now) != now) {
+                changed.notify_waiters();
+            }
             if sender.is_closed() {
                 return;
             }
         }
         // The core is gone: nobody leads here any more.
         sender.send_modify(|leadership| leadership.is_me = false);
+        drop(sender);
+        changed.notify_waiters();
     });
     receiver
 }
@@ -144,6 +155,11 @@ impl Store for RaftStore {
     fn bootstrap(&self, address: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         let me = self.peer(address);
         Box::pin(async move {
+            let stopped = |e: &dyn std::fmt::Display| StoreError::Stopped { why: e.to_string() };
+            if self.inner.raft.is_initialized().await.map_err(|e| stopped(&e))? {
+                // Founded before, perhaps by an attempt whose answer got lost.
+                return Ok(());
+            }
             let members: BTreeMap<MemberId, Peer> = [(self.inner.network.me.0, me)].into();
             let initialized = self.inner.raft.initialize(members).await;
             initialized.map_err(|e| StoreError::Membership { why: e.to_string() })

@@ -26,6 +26,7 @@ use super::transport::{Duplex, Lane, RaftTransport, Target, TransportError};
 use super::types::{Peer, TypeConfig, Vote};
 use super::wire::{Answer, Ask, Envelope, Reply};
 use crate::identity::{ClusterId, DatabaseId, MemberId};
+use crate::rt;
 
 /// Append requests that may be under way to one member.
 const PIPELINE_REQUESTS: usize = 8;
@@ -128,7 +129,7 @@ impl Client {
         };
         while offset < file.size_bytes() {
             let source = file.clone();
-            let read = tokio::task::spawn_blocking(move || source.read_part(offset, PART_BYTES)).await;
+            let read = rt::blocking(move || source.read_part(offset, PART_BYTES)).await;
             let data = read.map_err(|e| NetworkError::new(&e))?.map_err(|e| NetworkError::new(&e))?;
             let part = Ask::SnapshotPart { offset, data };
             let Answer::SnapshotAt { offset: next } = self.call(Lane::Snapshot, part, timeout).await? else {
@@ -204,6 +205,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         tokio::select! {
+            biased;
             closed = cancel => Err(closed.into()),
             sent = self.send_snapshot(vote, snapshot, option.soft_ttl()) => Ok(sent?),
         }
@@ -235,7 +237,7 @@ where
     let Duplex { send, receive } = duplex;
     let flow = Arc::new(Flow::new());
     let pumped = flow.clone();
-    let pump = AbortOnDrop(tokio::spawn(async move {
+    let pump = rt::Task::spawn(async move {
         while let Some(request) = input.next().await {
             let Ok(slot) = pumped.slots.acquire().await else { return };
             slot.forget();
@@ -248,7 +250,7 @@ where
         pumped.wake.notify_one();
         // The stream stays open until the answers are in: the reader aborts this task.
         std::future::pending::<()>().await;
-    }));
+    });
     Box::pin(stream::unfold(Some((pump, receive)), move |state| {
         let flow = flow.clone();
         async move {
@@ -294,7 +296,8 @@ async fn next_answer(
             return None;
         }
         let received = tokio::select! {
-            received = tokio::time::timeout(timeout, receive.recv()) => received,
+            biased;
+            received = rt::timeout(timeout, receive.recv()) => received,
             () = flow.wake.notified() => continue,
         };
         return Some(match received {
@@ -313,13 +316,5 @@ async fn next_answer(
                 Err(e) => Err(NetworkError::from_string(e).into()),
             },
         });
-    }
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

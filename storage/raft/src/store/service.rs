@@ -17,6 +17,7 @@ use super::snapshot_file::{SnapshotDir, SnapshotFile};
 use super::transport::{Duplex, RaftService};
 use super::types::{SnapshotMeta, TypeConfig, Vote};
 use super::wire::{Answer, Ask, Envelope, Reply, Wish};
+use crate::rt;
 
 /// Longest that a forwarded proposal may wait here.
 const FORWARD_LIMIT: Duration = Duration::from_secs(60);
@@ -141,7 +142,7 @@ impl Inner {
     }
 
     async fn receive(self: Arc<Self>, ask: Ask) -> Reply {
-        let work = tokio::task::spawn_blocking(move || match ask {
+        let work = rt::blocking(move || match ask {
             Ask::SnapshotBegin { meta, size_bytes } => self.incoming.begin(meta, size_bytes).map(Some),
             Ask::SnapshotPart { offset, data } => self.incoming.part(offset, &data),
             _ => Ok(None),
@@ -156,7 +157,7 @@ impl Inner {
 
     async fn install(self: Arc<Self>, vote: Vote, meta: SnapshotMeta) -> Reply {
         let (me, wanted) = (self.clone(), meta.clone());
-        let ended = tokio::task::spawn_blocking(move || me.incoming.end(&wanted)).await;
+        let ended = rt::blocking(move || me.incoming.end(&wanted)).await;
         match ended.map_err(|e| StoreError::Stopped { why: e.to_string() })? {
             Ok(Some(snapshot)) => {
                 let installed = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use trireme_kernel::{ActorSpec, Behaviour, Call, CallOptions, Caller, Context, Registry, Reply, StartError};
+use trireme_mvcc::Entry;
 use trireme_raft::store::{Committed, Status, Store, StoreError};
 
 use crate::calls::{
@@ -184,9 +185,9 @@ impl StoreActor {
 
     fn handle_data(&self, input: StoreInput, cx: &mut Context<Self>) {
         match input {
-            StoreInput::Propose(call, reply) => self.answer(cx, reply, move |_, member| async move {
-                Ok(member.store.propose(call.proposal, membership::limited(call.timeout_ms)).await)
-            }),
+            StoreInput::Propose(call, reply) => {
+                self.answer(cx, reply, move |_, member| async move { Ok(propose(&member, call).await) });
+            }
             StoreInput::Get(call, reply) => {
                 self.answer(cx, reply, move |_, member| async move { Ok(read::get(&member, call).await) });
             }
@@ -305,6 +306,15 @@ impl Behaviour for StoreActor {
             StoreInput::DiskFaults(..) => "disk-faults",
         }
     }
+}
+
+/// What comes from outside is checked at this door; what the server itself proposes does not pass it.
+async fn propose(member: &Member, call: Propose) -> Result<Committed, StoreError> {
+    if let Entry::Configure(limits) = &call.proposal.entry {
+        limits.check()?;
+    }
+    member.store.read(backup::refuse_half_restored)?;
+    member.store.propose(call.proposal, membership::limited(call.timeout_ms)).await
 }
 
 /// Tells the bus where `/cluster/..` is, on every change; tells the actor when the member has stopped.

@@ -75,13 +75,16 @@ impl Call for WriteRestore {
 /// Replaces the cluster's content by the uploaded snapshot, through the log.
 ///
 /// Every key gets a new revision, above all that the cluster or the snapshot ever used, and the history before is
-/// forgotten, so that every watcher lists again. Not atomic for readers in between; when it fails half way,
-/// restore again.
+/// forgotten, so that every watcher lists again. Reads and proposals from outside are refused meanwhile (retry): a
+/// reader sees what was before or all of the snapshot. When it fails half way, they stay refused: restore again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRestore {
     /// From [`OpenRestore`], all chunks written.
     pub session: u64,
 }
+
+/// Key of the mark that is there while a restore is under way.
+pub const RESTORING_KEY: &str = "\0trireme/restoring";
 
 /// What a restore did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

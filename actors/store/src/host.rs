@@ -6,6 +6,7 @@
 //! reads what the disk really has. Like the bus's sessions, the member and its watches belong to the process.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct StoreHost {
     bus: OnceLock<Bus>,
     phase: watch::Sender<Phase>,
     standing: watch::Sender<Standing>,
+    /// The cluster has said that this member is one.
+    pub(crate) admitted: AtomicBool,
     /// The term for which the leader scope runs.
     pub(crate) scope_term: watch::Sender<Option<u64>>,
     /// How many hand-overs are under way; the scope must not run meanwhile.
@@ -115,6 +118,7 @@ impl StoreHost {
             bus: OnceLock::new(),
             phase: watch::Sender::new(Phase::Closed),
             standing: watch::Sender::new(Standing::Joining { why: None }),
+            admitted: AtomicBool::new(false),
             scope_term: watch::Sender::new(None),
             yielding: watch::Sender::new(0),
             sessions: Mutex::default(),
@@ -173,6 +177,13 @@ impl StoreHost {
     /// How far this member has come.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// Whether the open member has never been part of the cluster: its log is empty and nobody has taken it in. Of one
+    /// that is still being opened nothing can be said.
+    pub fn never_admitted(&self) -> bool {
+        let admitted = self.admitted.load(Ordering::Acquire);
+        !admitted && self.member().is_some_and(|member| member.store.status().last_index == 0)
     }
 
     pub(crate) fn set_standing(&self, standing: Standing) {

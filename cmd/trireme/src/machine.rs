@@ -169,7 +169,7 @@ impl Machine {
             self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
         let members = members.context("the machine's tree of actors did not start")?;
         if let Some(store) = &self.store {
-            store_stands(store).await?;
+            store_stands(store, START_LIMIT).await?;
         }
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");
@@ -218,17 +218,31 @@ fn leader_scope() -> ScopeChildren {
 }
 
 /// The member is in the cluster; whether there is a quorum is not for one machine to wait for.
-async fn store_stands(store: &StoreHost) -> anyhow::Result<()> {
+///
+/// A member that was part of the cluster before waits however long its database takes to open: ending it would only
+/// make it begin anew. A server that nobody has ever taken in gives up, since most likely something is wrong with the
+/// way in.
+async fn store_stands(store: &StoreHost, limit: Duration) -> anyhow::Result<()> {
     let mut standing = store.standing();
-    let settled = standing.wait_for(|standing| !matches!(standing, Standing::Joining { .. }));
-    let settled =
-        tokio::time::timeout(START_LIMIT, settled).await.map(|settled| settled.map(|now| now.clone()));
-    match settled {
-        Ok(Ok(Standing::Refused { why })) => bail!("{why}"),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => {
-            bail!("this server is not taken into the cluster: {:?}", *store.standing().borrow())
+    loop {
+        let settled = standing.wait_for(|standing| !matches!(standing, Standing::Joining { .. }));
+        match tokio::time::timeout(limit, settled).await.map(|settled| settled.map(|now| now.clone())) {
+            Ok(Ok(Standing::Refused { why })) => bail!("{why}"),
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) => bail!("the store was closed before this server was part of the cluster"),
+            Err(_) => {}
         }
+        let why = match &*store.standing().borrow() {
+            Standing::Joining { why: Some(why) } => why.clone(),
+            _ => "no server has answered".to_owned(),
+        };
+        if store.never_admitted() {
+            bail!(
+                "this server was not taken into the cluster within {limit:?}: {why}. Check that the servers of the \
+                 cluster run and can be reached from here (trireme raft status on one of them), then start it again"
+            );
+        }
+        tracing::warn!(why, waited = ?limit, "this server is a member, but its store does not stand yet: waiting on");
     }
 }
 
@@ -255,4 +269,27 @@ fn save_admin(data: &DataDir, membership: &Membership, address: Option<SocketAdd
         bail!("--listen {address}: name an address that other machines can dial, not all of them");
     }
     Ok(admin.save(&data.admin())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its database is still being opened, as a large one on a slow disk is: it is nobody who was never taken in.
+    #[tokio::test]
+    async fn a_known_member_waits_however_long_its_database_takes_to_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = StoreHost::new(HostParts {
+            me: IdentityName::new(IdentityKind::Server, "s1").expect("a name"),
+            cluster: "c".to_owned(),
+            dir: folder.path().join("store"),
+            member_file: folder.path().join("store.json"),
+            alone: false,
+            config: StoreConfig::default(),
+            io: tokio::runtime::Handle::current(),
+        });
+        let limit = Duration::from_millis(10);
+        let stood = tokio::time::timeout(limit * 20, store_stands(&host, limit)).await;
+        assert!(stood.is_err(), "it gave up: {stood:?}");
+    }
 }

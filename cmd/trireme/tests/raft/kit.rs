@@ -91,6 +91,13 @@ impl Cluster {
         child.wait().expect("our own child");
     }
 
+    /// SIGSTOP, or SIGCONT.
+    pub(crate) fn signal(&self, name: &str, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.servers[name].id()).expect("a pid");
+        let pid = rustix::process::Pid::from_raw(id).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("our own child");
+    }
+
     /// Stops it in order.
     pub(crate) async fn stop(&mut self, name: &str) {
         let mut child = self.servers.remove(name).expect("runs");

@@ -1,9 +1,9 @@
-//! Calls for saving, restoring and testing; part of [`crate::calls`].
+//! Calls for saving, restoring, comparing and testing; part of [`crate::calls`].
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use trireme_kernel::Call;
-use trireme_mvcc::Revision;
+use trireme_mvcc::{Revision, StateHash};
 use trireme_raft::store::StoreError;
 
 /// Freezes the state of the asked member, after a linearizable read, for saving.
@@ -124,4 +124,45 @@ impl Call for SetDiskFaults {
     /// Syncs asked of the disk so far.
     type Answer = u64;
     const NAME: &'static str = "store.faults.disk";
+}
+
+/// Asks for the hash of the state right after each of these log indexes, once this member has applied them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetHashesAt {
+    /// Log indexes; at most [`HASHES_MAX`] are looked at.
+    pub indexes: Vec<u64>,
+}
+
+/// Most hashes in one answer.
+pub const HASHES_MAX: usize = 16;
+
+impl Call for GetHashesAt {
+    /// One for each index; `None` where this member does not know it (any more).
+    type Answer = Vec<Option<StateHash>>;
+    const NAME: &'static str = "store.hashes";
+}
+
+/// Tells a member that its state differs from that of the majority. It stops serving if it really has this state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// The member's own hash, with the index at which it was compared.
+    pub found: StateHash,
+    /// The majority's hash at that index.
+    pub expected: StateHash,
+}
+
+impl Call for Quarantine {
+    /// Whether it stopped.
+    type Answer = bool;
+    const NAME: &'static str = "store.quarantine";
+}
+
+/// Makes this member's state depart from the log, for tests of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlantDivergence {}
+
+impl Call for PlantDivergence {
+    /// Whether there was an object to change.
+    type Answer = bool;
+    const NAME: &'static str = "store.faults.diverge";
 }

@@ -80,9 +80,24 @@ pub struct Member {
     pub database: DatabaseId,
     /// It founds a cluster if it has none.
     pub founder: bool,
-    /// Closed when the member is: ends what lives on it.
-    pub(crate) alive: watch::Receiver<()>,
-    _alive: Arc<watch::Sender<()>>,
+    /// Whether it was closed: that ends what lives on it. Those hold the member as well, so it has to be said.
+    over: Arc<watch::Sender<bool>>,
+}
+
+impl Member {
+    /// Ends what lives on this member.
+    fn finish(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Waits until the member is closed or replaced.
+    pub(crate) fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut over = self.over.subscribe();
+        async move {
+            // The sender gone means the same.
+            let _over = over.wait_for(|over| *over).await;
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -216,6 +231,7 @@ impl StoreHost {
                 if let Phase::Running(member) = &phase {
                     let why = member.store.status().stopped;
                     tracing::error!(?why, "the store stopped; it is opened anew");
+                    member.finish();
                     self.parts.io.spawn(end(member.store.clone()));
                 }
                 *phase = Phase::Opening;
@@ -255,8 +271,8 @@ impl StoreHost {
         let (id, database_id) = (database.identity.member, database.identity.database);
         let transport = Arc::new(BusTransport::new(self));
         let store = RaftStore::start(database, transport, self.parts.config.clone()).await?;
-        let (alive, watch) = watch::channel(());
-        Ok(Member { store, id, database: database_id, founder, alive: watch, _alive: Arc::new(alive) })
+        let over = Arc::new(watch::Sender::new(false));
+        Ok(Member { store, id, database: database_id, founder, over })
     }
 
     fn open_database(&self) -> Result<(Database, bool), HostError> {
@@ -264,10 +280,13 @@ impl StoreHost {
         let cluster = cluster_id(&self.parts.cluster);
         let known = MemberFile::load(member_file)?;
         let file = known.unwrap_or_else(|| MemberFile::fresh(self.parts.alone));
+        if let Some(why) = file.quarantined.as_ref().filter(|_| dir.exists()) {
+            return Err(HostError::Lost(why.clone()));
+        }
         match self.open_existing(cluster, file.member) {
             Ok(database) => {
                 if !file.created {
-                    MemberFile { created: true, ..file }.save(member_file)?;
+                    MemberFile { created: true, ..file.clone() }.save(member_file)?;
                 }
                 return Ok((database, file.founder));
             }
@@ -293,8 +312,9 @@ impl StoreHost {
         let identity =
             Database::new_identity(cluster, file.member, LogKind::default()).map_err(disk_error)?;
         let database = Database::create(self.disk.disk(), dir, identity)?;
+        let founder = file.founder;
         MemberFile { created: true, ..file }.save(member_file)?;
-        Ok((database, file.founder))
+        Ok((database, founder))
     }
 
     /// Opens what is there, waiting for a former user in this process to let go of it.
@@ -323,6 +343,25 @@ impl StoreHost {
         let Some(member) = self.member() else { return };
         self.inbox.detach();
         self.phase.send_replace(Phase::Closed);
+        member.finish();
+        member.store.shutdown().await;
+    }
+
+    /// Stops serving for good: this member's state is not what the log says. Also a new process refuses the database.
+    pub(crate) async fn quarantine(&self, member: &Member, why: String) {
+        tracing::error!(why, "this server stops serving");
+        let path = &self.parts.member_file;
+        let kept = MemberFile::load(path).and_then(|file| match file {
+            Some(file) => MemberFile { quarantined: Some(why.clone()), ..file }.save(path),
+            None => Ok(()),
+        });
+        if let Err(error) = kept {
+            tracing::error!(%error, "a restart of this server will not know of it; the next comparison will");
+        }
+        self.inbox.detach();
+        self.phase.send_replace(Phase::Failed(why.clone()));
+        self.set_standing(Standing::Refused { why });
+        member.finish();
         member.store.shutdown().await;
     }
 }

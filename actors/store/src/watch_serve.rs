@@ -30,10 +30,9 @@ const BOOKMARK_MIN: Duration = Duration::from_millis(100);
 
 /// Runs until the subscriber leaves, the watch cannot go on, or the member is closed.
 pub(crate) async fn serve_watch(member: Member, topic: WatchTopic, publisher: Publisher) {
-    let mut alive = member.alive.clone();
     let served = tokio::select! {
         served = run(&member, topic, &publisher) => served,
-        _closed = alive.changed() => {
+        () = member.finished() => {
             return publisher.end(SubEndReason::Restarted, "the store was closed here; subscribe again");
         }
     };

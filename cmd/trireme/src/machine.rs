@@ -23,7 +23,7 @@ use trireme_process::{
 use trireme_raft::store::StoreConfig;
 use trireme_store::calls::Standing;
 use trireme_store::{
-    ClusterClock, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
+    ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
 };
 
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
@@ -44,13 +44,22 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
-    Machine::start(&args.machine, way, Some(args.listen))?.run()
+    let serving = Serving { listen: args.listen, history: args.store_history };
+    Machine::start(&args.machine, way, Some(serving))?.run()
 }
 
 /// `trireme agent`.
 pub(crate) fn run_agent(args: &AgentArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Agent, args.join, args.token.as_deref())?;
     Machine::start(&args.machine, way, None)?.run()
+}
+
+/// What servers do beside agents.
+#[derive(Clone, Copy)]
+struct Serving {
+    listen: SocketAddr,
+    /// How long the store keeps its history.
+    history: Duration,
 }
 
 struct Machine {
@@ -66,11 +75,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(args: &MachineArgs, way: Way, listen: Option<SocketAddr>) -> anyhow::Result<Self> {
+    fn start(args: &MachineArgs, way: Way, serving: Option<Serving>) -> anyhow::Result<Self> {
         let started = Instant::now();
         install_crypto_provider();
         trireme_kernel::install_panic_hook();
         let data = DataDir::open(&args.data.data_dir)?;
+        let listen = serving.map(|serving| serving.listen);
         let profile =
             crate::membership::Profile::decide(&data, args.node_name.as_deref(), way.role(), listen)?;
         let faults = Faults::new();
@@ -126,10 +136,10 @@ impl Machine {
         tree.add(ClusterActor::spec(Arc::new(cluster)))?;
         tree.add(Renewal::spec(renewal))?;
         tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
-        if let Some(store) = &store {
+        if let (Some(store), Some(serving)) = (&store, serving) {
             store.set_bus(bus.clone());
             tree.add(StoreActor::spec(Arc::clone(store)))?;
-            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
+            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope(serving.history)))?;
         }
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, _data: data })
     }
@@ -213,8 +223,13 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
 }
 
 /// The actors that run where the leader is.
-fn leader_scope() -> ScopeChildren {
-    Arc::new(|scope, reign| scope.child(ClusterClock::spec(reign)))
+fn leader_scope(history: Duration) -> ScopeChildren {
+    Arc::new(move |scope, reign| {
+        scope
+            .child(ClusterClock::spec(reign))
+            .child(ClusterCompactor::spec(reign, history))
+            .child(ClusterAuditor::spec(reign))
+    })
 }
 
 /// The member is in the cluster; whether there is a quorum is not for one machine to wait for.

@@ -88,10 +88,9 @@ impl Scope {
             // A member that is opened anew is another one.
             match self.host.running(GONE_LIMIT).await {
                 Ok(member) => {
-                    let mut alive = member.alive.clone();
                     tokio::select! {
                         () = self.follow(&member) => {}
-                        _closed = alive.changed() => {}
+                        () = member.finished() => {}
                     }
                     self.stop().await;
                     tokio::time::sleep(PAUSE).await;

@@ -175,6 +175,8 @@ impl Member {
                 "server",
                 "--stop-on-stdin-eof",
                 "--listen=127.0.0.1:0",
+                // The whole log is read at the end.
+                "--store-history=24h",
             ])
             .arg(format!("--data-dir={}", self.folder.display()))
             .arg(format!("--node-name={}", self.name))

@@ -1,6 +1,8 @@
 //! Disks that fail under a running member.
 
+use trireme_mvcc::Revision;
 use trireme_store::calls::SetDiskFaults;
+use trireme_store::{WatchFilter, WatchTopic};
 
 use crate::kit::Cluster;
 use crate::writer::{Writer, all, check};
@@ -12,6 +14,9 @@ async fn a_member_whose_disk_fails_is_opened_anew_and_catches_up() {
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let leader = cluster.leader().await;
     let client = cluster.client(&leader).await;
+    let filter = WatchFilter::Prefix("/d/".into());
+    let topic = WatchTopic { filter, after: Revision::ZERO, previous: false, bookmark_ms: 0 };
+    let mut watch = client.watch(&topic).unwrap();
     let broken = SetDiskFaults { fail_syncs: true, dead_man_ms: 1_000, ..SetDiskFaults::default() };
     assert!(client.call(broken).await.unwrap() > 0);
     let started = std::time::Instant::now();
@@ -19,6 +24,9 @@ async fn a_member_whose_disk_fails_is_opened_anew_and_catches_up() {
         assert!(started.elapsed() < crate::kit::LIMIT, "the member goes on with a broken disk");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    // What was watched at the member before has ended, and is not left without a word.
+    let ended = async { while watch.next().await.is_ok() {} };
+    tokio::time::timeout(crate::kit::LIMIT, ended).await.expect("the watch of a closed member goes on");
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let written = writer.stop().await;
     cluster.until_voters(3).await;

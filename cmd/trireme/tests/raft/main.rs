@@ -7,9 +7,11 @@
 )]
 
 mod actors_killed;
+mod audit;
 mod backup;
 mod disk;
 mod failover;
+mod history;
 mod kit;
 mod lost_data;
 mod measure;

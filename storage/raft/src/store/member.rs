@@ -107,6 +107,11 @@ impl RaftStore {
         self.inner.clone()
     }
 
+    /// Fault point: this member's state departs from what the log says. False when it holds no object.
+    pub fn plant_divergence(&self) -> bool {
+        self.inner.shared.change(State::plant_divergence)
+    }
+
     /// How this member's own entry in the membership reads.
     pub fn peer(&self, address: &str) -> Peer {
         Peer { address: address.to_owned(), database: self.inner.network.me.1 }

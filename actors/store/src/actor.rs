@@ -17,7 +17,7 @@ use trireme_raft::store::{Committed, Status, Store, StoreError};
 use crate::calls::{
     Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetHashesAt, GetIdentity,
     GetStateHash, GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, PlantDivergence,
-    Propose, Quarantine, ReadRefused, ReadSnapshot, Restored, SetDiskFaults, SnapshotOpened, Standing,
+    Propose, Quarantine, ReadRefused, ReadSnapshot, Restored, SetClock, SetDiskFaults, SnapshotOpened, Standing,
     StoreStatus, TransferLeadership, WriteRestore,
 };
 use crate::host::{Member, StoreHost, store_path};
@@ -77,6 +77,8 @@ pub enum StoreInput {
     WriteRestore(WriteRestore, Reply<()>),
     /// Make the disk misbehave.
     DiskFaults(SetDiskFaults, Reply<u64>),
+    /// Set the wall clock off.
+    Clock(SetClock, Reply<()>),
     /// Restore what was uploaded.
     CommitRestore(CommitRestore, Reply<Result<Restored, StoreError>>),
 }
@@ -109,6 +111,7 @@ impl StoreActor {
             .call::<WriteRestore>(I::WriteRestore)
             .call::<CommitRestore>(I::CommitRestore)
             .call::<SetDiskFaults>(I::DiskFaults)
+            .call::<SetClock>(I::Clock)
             .call::<GetHashesAt>(I::HashesAt)
             .call::<Quarantine>(I::Quarantine)
             .call::<PlantDivergence>(|_, reply| I::PlantDivergence(reply))
@@ -259,6 +262,7 @@ impl StoreActor {
             }),
             // Also while the member is down because of them.
             StoreInput::DiskFaults(call, reply) => reply.answer(self.host.disk.set(call)),
+            StoreInput::Clock(call, reply) => reply.answer(self.host.clock.set(call)),
             StoreInput::Opened(member) => self.adopt(&member, cx),
             StoreInput::Down(why) => cx.fail(why),
             _ => {}
@@ -319,6 +323,7 @@ impl Behaviour for StoreActor {
             StoreInput::WriteRestore(..) => "write-restore",
             StoreInput::CommitRestore(..) => "commit-restore",
             StoreInput::DiskFaults(..) => "disk-faults",
+            StoreInput::Clock(..) => "clock",
         }
     }
 }

@@ -166,3 +166,17 @@ impl Call for PlantDivergence {
     type Answer = bool;
     const NAME: &'static str = "store.faults.diverge";
 }
+
+/// Sets the wall clock of this member's process off, for chaos runs; replaces what was set before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetClock {
+    /// How far ahead the clock is, in seconds; negative: behind; zero: right.
+    pub ahead_s: i64,
+    /// It is right again by itself after this long, in milliseconds; at most [`DISK_FAULTS_MS_MAX`].
+    pub dead_man_ms: u64,
+}
+
+impl Call for SetClock {
+    type Answer = ();
+    const NAME: &'static str = "store.faults.clock";
+}

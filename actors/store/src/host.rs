@@ -23,6 +23,7 @@ use trireme_raft::{ClusterId, Database, DatabaseId, IdentityError, LogKind, Memb
 use crate::backup::Sessions;
 use crate::bus_transport::BusTransport;
 use crate::calls::Standing;
+use crate::clock_fault::ClockFault;
 use crate::disk_faults::FaultyDisk;
 use crate::inbox::RaftInbox;
 use crate::member_file::{MemberFile, MemberFileError};
@@ -66,6 +67,7 @@ pub struct StoreHost {
     pub(crate) yielding: watch::Sender<usize>,
     pub(crate) inbox: RaftInbox,
     pub(crate) disk: FaultyDisk,
+    pub(crate) clock: ClockFault,
     pub(crate) sessions: Mutex<Sessions>,
 }
 
@@ -129,6 +131,7 @@ impl StoreHost {
         Arc::new(Self {
             inbox: RaftInbox::new(parts.io.clone()),
             disk: FaultyDisk::new(parts.io.clone()),
+            clock: ClockFault::new(parts.io.clone()),
             parts,
             bus: OnceLock::new(),
             phase: watch::Sender::new(Phase::Closed),

@@ -18,6 +18,8 @@ mod backup;
 mod bus_transport;
 pub mod calls;
 mod client;
+mod clock_fault;
+mod data_calls;
 mod disk_faults;
 mod hashes;
 mod host;

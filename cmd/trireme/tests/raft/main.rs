@@ -9,6 +9,7 @@
 mod actors_killed;
 mod audit;
 mod backup;
+mod bad_input;
 mod disk;
 mod failover;
 mod history;

@@ -43,6 +43,8 @@ pub enum Fault {
         /// The one side; everyone else is the other.
         side: Vec<PeerId>,
     },
+    /// Each peer hears its two neighbours only, by number: every majority is another one.
+    Ring,
     /// All links lose more.
     Lossy {
         /// Messages lost in addition, of a thousand.
@@ -101,6 +103,8 @@ pub struct PlanSettings {
     pub failing_sync: u32,
     /// Weight of [`Fault::ClockJump`].
     pub clock_jump: u32,
+    /// Weight of [`Fault::Ring`].
+    pub ring: u32,
 }
 
 impl Default for PlanSettings {
@@ -117,6 +121,7 @@ impl Default for PlanSettings {
             slow_sync: 1,
             failing_sync: 1,
             clock_jump: 1,
+            ring: 0,
         }
     }
 }
@@ -148,6 +153,7 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         settings.slow_sync,
         settings.failing_sync,
         settings.clock_jump,
+        settings.ring,
     ];
     let mut roll = rng.below(weights.iter().map(|weight| u64::from(*weight)).sum());
     let peer = draw_peer(peers, rng);
@@ -165,7 +171,8 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         4 => Fault::Lossy { per_mille: u16::try_from(rng.between(50, 500)).expect("at most 500") },
         5 => Fault::SlowSync { peer, by: Duration::from_millis(rng.between(20, 2_000)) },
         6 => Fault::FailingSync { peer },
-        _ => Fault::ClockJump { peer, by: Duration::from_millis(rng.between(10, 10_000)) },
+        7 => Fault::ClockJump { peer, by: Duration::from_millis(rng.between(10, 10_000)) },
+        _ => Fault::Ring,
     })
 }
 

@@ -18,6 +18,11 @@ impl<A: Adapter> Simulation<A> {
                     self.network.cut(from, to);
                 }
             }
+            Fault::Ring => {
+                for (from, to) in self.strangers() {
+                    self.network.cut(from, to);
+                }
+            }
             Fault::Lossy { per_mille } => self.network.add_loss(per_mille),
             Fault::SlowSync { peer, by } => self.peer(peer).slow_syncs.push(by),
             Fault::FailingSync { peer } => self.peer(peer).failing_syncs += 1,
@@ -51,6 +56,11 @@ impl<A: Adapter> Simulation<A> {
                     self.network.heal(from, to);
                 }
             }
+            Fault::Ring => {
+                for (from, to) in self.strangers() {
+                    self.network.heal(from, to);
+                }
+            }
             Fault::Lossy { per_mille } => self.network.remove_loss(per_mille),
             Fault::SlowSync { peer, by } => {
                 let slow = &mut self.peer(peer).slow_syncs;
@@ -69,5 +79,14 @@ impl<A: Adapter> Simulation<A> {
         let all =
             (0..self.settings.peers).flat_map(|from| (0..self.settings.peers).map(move |to| (from, to)));
         all.filter(|(from, to)| side.contains(from) != side.contains(to)).collect()
+    }
+
+    /// Every link between two that are no neighbours in the ring.
+    pub(super) fn strangers(&self) -> Vec<(PeerId, PeerId)> {
+        let count = self.settings.peers;
+        let all = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        let near =
+            |from: PeerId, to: PeerId| from == to || (from + 1) % count == to || (to + 1) % count == from;
+        all.filter(|(from, to)| !near(*from, *to)).collect()
     }
 }

@@ -61,6 +61,9 @@ impl StoreConfig {
             election_timeout_min: self.election_ms.0,
             election_timeout_max: self.election_ms.1,
             enable_pre_vote: Some(true),
+            // Entries go to followers before they are on the leader's own disk. One that restarted without them and
+            // went on leading in the same term would give their indexes to others: two entries with one name.
+            enable_leader_restore: Some(false),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
             max_in_snapshot_log_to_keep: self.kept_entries,
             replication_lag_threshold: self.snapshot_entries.saturating_mul(2),

@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use trireme_bus::Bus;
 use trireme_kernel::ActorPath;
 use trireme_pki::{IdentityKind, IdentityName};
+use trireme_raft::log_db::LogError;
+use trireme_raft::state_db::StateError;
 use trireme_raft::store::{RaftStore, Store, StoreConfig, StoreError};
-use trireme_raft::{ClusterId, Database, DatabaseId, IdentityError, LogKind, MemberId, OpenError};
+use trireme_raft::{ClusterId, Database, DatabaseId, Identity, IdentityError, LogKind, MemberId, OpenError};
 
 use crate::backup::Sessions;
 use crate::bus_transport::BusTransport;
@@ -27,6 +29,7 @@ use crate::clock_fault::ClockFault;
 use crate::disk_faults::FaultyDisk;
 use crate::inbox::RaftInbox;
 use crate::member_file::{MemberFile, MemberFileError};
+use crate::membership;
 
 /// How long a stopping leader waits for another member to take over.
 const HAND_OVER: Duration = Duration::from_millis(700);
@@ -87,6 +90,11 @@ pub struct Member {
 }
 
 impl Member {
+    pub(crate) fn of(store: RaftStore, identity: Identity, founder: bool) -> Self {
+        let over = Arc::new(watch::Sender::new(false));
+        Self { store, id: identity.member, database: identity.database, founder, over }
+    }
+
     /// Ends what lives on this member.
     fn finish(&self) {
         self.over.send_replace(true);
@@ -107,7 +115,11 @@ enum Phase {
     Closed,
     Opening,
     Running(Box<Member>),
-    Failed(String),
+    Failed {
+        why: String,
+        /// It may pass by itself: worth another try, and no reason to give up.
+        passing: bool,
+    },
 }
 
 /// Why the member does not run.
@@ -123,6 +135,25 @@ enum HostError {
     Lost(String),
     #[error("an opening task ended badly: {0}")]
     Task(String),
+}
+
+impl HostError {
+    /// Whether it may pass by itself, as a full disk or a former user of the database.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Open(OpenError::Locked { .. }) => true,
+            Self::Open(OpenError::Log(LogError::NoSpace { .. }) | OpenError::State(StateError::NoSpace { .. })) => {
+                true
+            }
+            Self::Open(
+                OpenError::Io { source, .. } | OpenError::Log(LogError::Io { source, .. }),
+            )
+            | Self::MemberFile(MemberFileError::Io { source, .. }) => {
+                source.kind() == std::io::ErrorKind::StorageFull
+            }
+            _ => false,
+        }
+    }
 }
 
 impl StoreHost {
@@ -162,7 +193,7 @@ impl StoreHost {
     pub fn member(&self) -> Option<Member> {
         match &*self.phase.borrow() {
             Phase::Running(member) => Some((**member).clone()),
-            Phase::Closed | Phase::Opening | Phase::Failed(_) => None,
+            Phase::Closed | Phase::Opening | Phase::Failed { .. } => None,
         }
     }
 
@@ -185,7 +216,7 @@ impl StoreHost {
 
     fn not_running(&self, waited: Duration) -> StoreError {
         let why = match &*self.phase.borrow() {
-            Phase::Failed(why) => why.clone(),
+            Phase::Failed { why, .. } => why.clone(),
             Phase::Closed | Phase::Opening | Phase::Running(_) => "the database is being opened".to_owned(),
         };
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
@@ -226,7 +257,7 @@ impl StoreHost {
         let mut phase = self.phase.subscribe();
         let start = self.phase.send_if_modified(|phase| {
             let start = match phase {
-                Phase::Closed | Phase::Failed(_) => true,
+                Phase::Closed | Phase::Failed { .. } => true,
                 Phase::Running(member) => member.store.status().stopped.is_some(),
                 Phase::Opening => false,
             };
@@ -251,7 +282,7 @@ impl StoreHost {
                         host.inbox.attach(member.store.service());
                         Phase::Running(Box::new(member))
                     }
-                    Err(error) => Phase::Failed(error.to_string()),
+                    Err(error) => Phase::Failed { why: error.to_string(), passing: error.is_passing() },
                 };
                 host.phase.send_replace(phase);
             });
@@ -259,8 +290,11 @@ impl StoreHost {
         let settled = phase.wait_for(|phase| !matches!(phase, Phase::Opening | Phase::Closed)).await;
         match settled.map(|phase| phase.clone()) {
             Ok(Phase::Running(member)) => Ok(*member),
-            Ok(Phase::Failed(why)) => {
-                self.set_standing(Standing::Refused { why: why.clone() });
+            Ok(Phase::Failed { why, passing }) => {
+                self.set_standing(match passing {
+                    true => Standing::Joining { why: Some(why.clone()) },
+                    false => Standing::Refused { why: why.clone() },
+                });
                 Err(why)
             }
             Ok(Phase::Closed | Phase::Opening) | Err(_) => Err("the store was closed".to_owned()),
@@ -271,11 +305,10 @@ impl StoreHost {
         let host = Arc::clone(self);
         let opened = tokio::task::spawn_blocking(move || host.open_database()).await;
         let (database, founder) = opened.map_err(|error| HostError::Task(error.to_string()))??;
-        let (id, database_id) = (database.identity.member, database.identity.database);
+        let identity = database.identity;
         let transport = Arc::new(BusTransport::new(self));
         let store = RaftStore::start(database, transport, self.parts.config.clone()).await?;
-        let over = Arc::new(watch::Sender::new(false));
-        Ok(Member { store, id, database: database_id, founder, over })
+        Ok(Member::of(store, identity, founder))
     }
 
     fn open_database(&self) -> Result<(Database, bool), HostError> {
@@ -362,7 +395,7 @@ impl StoreHost {
             tracing::error!(%error, "a restart of this server will not know of it; the next comparison will");
         }
         self.inbox.detach();
-        self.phase.send_replace(Phase::Failed(why.clone()));
+        self.phase.send_replace(Phase::Failed { why: why.clone(), passing: false });
         self.set_standing(Standing::Refused { why });
         member.finish();
         member.store.shutdown().await;
@@ -375,8 +408,7 @@ async fn end(store: RaftStore) {
 
 /// Asks the voter that is furthest to lead, and waits a little until it does.
 async fn hand_over(member: &Member) {
-    let mut leadership = member.store.leadership();
-    if !leadership.borrow().is_me {
+    if !member.store.leadership().borrow().is_me {
         return;
     }
     let status = member.store.status();
@@ -384,12 +416,11 @@ async fn hand_over(member: &Member) {
         **id != member.id && other.role == trireme_raft::store::Role::Voter && other.matched.is_some()
     });
     let Some((to, _)) = voters.max_by_key(|(_, other)| other.matched) else { return };
-    if let Err(error) = member.store.transfer_leader(*to, HAND_OVER).await {
-        tracing::warn!(%error, "leadership is not handed over; the others will elect");
-        return;
+    match membership::hand_to(member, *to, HAND_OVER).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("leadership was not taken over in time; the others will elect"),
+        Err(error) => tracing::warn!(%error, "leadership is not handed over; the others will elect"),
     }
-    // Late or not: the others elect by themselves.
-    let _late = tokio::time::timeout(HAND_OVER, leadership.wait_for(|now| !now.is_me)).await;
 }
 
 /// The store actor of a server.

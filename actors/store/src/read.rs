@@ -64,3 +64,7 @@ async fn settle(member: &Member, consistency: Consistency) -> Result<(), ReadRef
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "read_test.rs"]
+mod read_test;

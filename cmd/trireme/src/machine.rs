@@ -276,13 +276,15 @@ fn save_admin(data: &DataDir, membership: &Membership, address: Option<SocketAdd
     let mut servers = vec![address];
     let known = membership.book.servers().filter(|(name, _)| name.kind() == IdentityKind::Server);
     servers.extend(known.map(|(_, known)| known).filter(|known| *known != address));
-    let admin = match Admin::load(&data.admin()) {
-        Ok(admin) if !admin.is_stale(authority) => Admin { servers, ..admin },
-        _ => Admin::issue(authority, servers)?,
-    };
     if address.ip().is_unspecified() {
         bail!("--listen {address}: name an address that other machines can dial, not all of them");
     }
+    let admin = match Admin::load(&data.admin()) {
+        // Nothing to write: a full disk is no obstacle.
+        Ok(admin) if !admin.is_stale(authority) && admin.servers == servers => return Ok(()),
+        Ok(admin) if !admin.is_stale(authority) => Admin { servers, ..admin },
+        _ => Admin::issue(authority, servers)?,
+    };
     Ok(admin.save(&data.admin())?)
 }
 

@@ -6,6 +6,7 @@ mod database;
 pub mod disk;
 mod identity;
 pub mod log_db;
+mod priority;
 mod rt;
 mod sentinel;
 mod sled_file;

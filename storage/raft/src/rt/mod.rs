@@ -13,5 +13,5 @@ pub mod virtual_time;
 pub(crate) use real_time::*;
 #[cfg(feature = "virtual-time")]
 pub(crate) use virtual_time::{
-    Instant, Runtime, Task, before_sync, blocking, is_virtual, sleep, spawn, timeout,
+    Instant, Runtime, Task, aside, before_sync, blocking, is_virtual, sleep, spawn, timeout,
 };

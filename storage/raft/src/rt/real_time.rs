@@ -37,6 +37,20 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
+/// Runs long work that may block, on a thread of its own that comes after those that acknowledge.
+///
+/// # Errors
+/// There is no such thread, or the work panicked.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (tell, wait) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("raft-snapshot".to_owned()).spawn(move || {
+        crate::priority::step_back();
+        // Whoever asked may be gone.
+        drop(tell.send(work()));
+    })?;
+    wait.await.map_err(|_| io::Error::other("the work on a thread of its own panicked"))
+}
+
 /// Whether this thread is in a world of its own time, where tasks stand in for threads.
 pub(crate) const fn is_virtual() -> bool {
     false

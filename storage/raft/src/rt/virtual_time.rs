@@ -110,6 +110,11 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
+/// The same for long work: a world has no priorities.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    blocking(work).await
+}
+
 pub(crate) fn sleep(duration: Duration) -> BoxFuture<'static, ()> {
     Runtime::sleep(duration)
 }

@@ -26,7 +26,8 @@ pub struct StoreConfig {
     pub heartbeat_ms: u64,
     /// Bounds of the randomized part of the election timeout, in milliseconds. The upper one is also the lease.
     pub election_ms: (u64, u64),
-    /// Entries after which a snapshot is taken and the log before it can be purged.
+    /// Entries after which a snapshot is taken and the log before it can be purged, once the log has grown by as much
+    /// as the state holds; at the latest after eight times as many.
     pub snapshot_entries: u64,
     /// Entries kept in the log behind a snapshot, for followers that are a little late.
     pub kept_entries: u64,
@@ -64,7 +65,8 @@ impl StoreConfig {
             // Entries go to followers before they are on the leader's own disk. One that restarted without them and
             // went on leading in the same term would give their indexes to others: two entries with one name.
             enable_leader_restore: Some(false),
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
+            // `snapshot_rhythm.rs` decides.
+            snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.kept_entries,
             replication_lag_threshold: self.snapshot_entries.saturating_mul(2),
             install_snapshot_timeout: self.snapshot_part_ms,

@@ -20,6 +20,7 @@ use super::read_index::{self, ReadQueue};
 use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
 use super::snapshot_file::SnapshotDir;
+use super::snapshot_rhythm;
 use super::status::{Leadership, Status};
 use super::sync_watch::SyncWatch;
 use super::transport::{RaftService, RaftTransport};
@@ -71,8 +72,14 @@ impl RaftStore {
         let log = LogStore::start(log, Some(reserve.clone()), Some(lock.clone())).map_err(|e| stopped(&e))?;
         let sync_watch = log.sync_watch();
         let snapshots = SnapshotDir::open(disk, &dir.join("snapshot")).map_err(|e| stopped(&e))?;
-        let machine = Machine::open(state, snapshots.clone(), Some(reserve.clone()), Some(lock))
-            .map_err(|e| stopped(&e))?;
+        let (machine, due) = Machine::open(
+            state,
+            snapshots.clone(),
+            Some(reserve.clone()),
+            Some(lock),
+            config.snapshot_entries,
+        )
+        .map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
         let network = Network { transport, cluster: identity.cluster, me };
@@ -99,6 +106,7 @@ impl RaftStore {
         });
         rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
         rt::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(snapshot_rhythm::run(Arc::downgrade(&inner), due));
         Ok(Self { inner })
     }
 

@@ -22,6 +22,7 @@ mod read_index;
 mod service;
 mod shared;
 mod snapshot_file;
+mod snapshot_rhythm;
 mod status;
 mod sync_watch;
 mod tail;

@@ -116,6 +116,26 @@ impl Client {
         Ok(duplex)
     }
 
+    /// Each request by itself, with the answer that a stream would give.
+    fn one_by_one<'s, S>(
+        &'s self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let limit = option.hard_ttl();
+        Box::pin(input.then(move |request| async move {
+            let prev = request.prev_log_id;
+            let last = request.entries.last().map(|entry| entry.log_id).or(prev);
+            match self.call(self.lane, Ask::Append(request), limit).await? {
+                Answer::Append(response) => Ok(response.into_stream_result(prev, last)),
+                _ => Err(self.odd()),
+            }
+        }))
+    }
+
     async fn send_snapshot(
         &self,
         vote: Vote,
@@ -168,10 +188,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            if self.lane == Lane::Heartbeat {
+                // One message and its answer: a stream would cost two more round trips for each heartbeat, and for
+                // each round of linearizable reads.
+                return Ok(self.one_by_one(input, option));
+            }
             let duplex = self.open_stream().await?;
             let (member, me) = (self.member, self.network.me.0);
-            let limit = if self.lane == Lane::Append { APPEND_ANSWER_LIMIT } else { option.hard_ttl() };
-            Ok(pipeline(duplex, input, limit, me, member))
+            Ok(pipeline(duplex, input, APPEND_ANSWER_LIMIT, me, member))
         })
     }
 

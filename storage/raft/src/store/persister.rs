@@ -64,7 +64,11 @@ impl Persister {
             rt::spawn(async move { worker.run_as_task().await });
             return Ok(Self { inner, thread: None });
         }
-        let thread = std::thread::Builder::new().name("raft-state".to_owned()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("raft-state".to_owned()).spawn(move || {
+            // sled's own threads are started from this one.
+            crate::priority::step_back();
+            worker.run();
+        })?;
         Ok(Self { inner, thread: Some(thread) })
     }
 

@@ -61,6 +61,26 @@ async fn a_lost_leader_is_replaced_and_comes_back() {
     }
 }
 
+/// A member that is away is asked now and then, not as fast as the processor can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_away_costs_its_leader_nothing() {
+    const AWAY: Duration = Duration::from_secs(2);
+    let mut cluster = Cluster::start(3, LogKind::Segmented, config()).await;
+    let leader = cluster.leader().await;
+    let away = *cluster.stores.keys().find(|id| **id != leader).unwrap();
+    cluster.stop(away).await;
+    let (started, before) = (std::time::Instant::now(), cluster.net.streams_asked());
+    while started.elapsed() < AWAY {
+        cluster.put_ok(leader, "k", "v").await;
+    }
+    let asked = cluster.net.streams_asked() - before;
+    let most = u64::try_from(started.elapsed().as_millis()).unwrap() / 10;
+    assert!(asked > 0 && asked < most, "{asked} attempts in {:?}", started.elapsed());
+    cluster.restart(away).await;
+    cluster.put_ok(away, "after", "z").await;
+    cluster.converge().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_members_restart_with_everything() {
     for kind in [LogKind::Segmented, LogKind::Sled] {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
-use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -34,6 +34,8 @@ const PIPELINE_REQUESTS: usize = 8;
 /// with less, a busy follower would be sent the same entries again and again. openraft's own hint is a part of the
 /// heartbeat interval.
 const APPEND_ANSWER_LIMIT: Duration = Duration::from_millis(1000);
+/// Pause before entries are sent again to a member that could not be reached.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Part of a snapshot in one message, in bytes.
 const PART_BYTES: usize = 1024 * 1024;
 
@@ -116,6 +118,22 @@ impl Client {
         Ok(duplex)
     }
 
+    /// Opens a stream once there is something to send. openraft waits inside `input` after a failure: a stream opened
+    /// before it is asked for would fail again at once, thousands of times a second while a member is away.
+    async fn appends<'s, S>(
+        &'s self,
+        mut input: S,
+    ) -> Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>, Failure>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+        let duplex = self.open_stream().await?;
+        let (member, me) = (self.member, self.network.me.0);
+        let input = stream::iter([first]).chain(input);
+        Ok(pipeline(duplex, input, APPEND_ANSWER_LIMIT, me, member))
+    }
+
     /// Each request by itself, with the answer that a stream would give.
     fn one_by_one<'s, S>(
         &'s self,
@@ -187,16 +205,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        Box::pin(async move {
-            if self.lane == Lane::Heartbeat {
-                // One message and its answer: a stream would cost two more round trips for each heartbeat, and for
-                // each round of linearizable reads.
-                return Ok(self.one_by_one(input, option));
-            }
-            let duplex = self.open_stream().await?;
-            let (member, me) = (self.member, self.network.me.0);
-            Ok(pipeline(duplex, input, APPEND_ANSWER_LIMIT, me, member))
-        })
+        if self.lane == Lane::Heartbeat {
+            // One message and its answer: a stream would cost two more round trips for each heartbeat, and for
+            // each round of linearizable reads.
+            let answers = self.one_by_one(input, option);
+            return Box::pin(async move { Ok(answers) });
+        }
+        let answers = stream::once(self.appends(input)).try_flatten();
+        Box::pin(async move { Ok(answers.boxed()) })
     }
 
     async fn vote(
@@ -233,6 +249,10 @@ impl RaftNetworkV2<TypeConfig> for Client {
             closed = cancel => Err(closed.into()),
             sent = self.send_snapshot(vote, snapshot, option.soft_ttl()) => Ok(sent?),
         }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(RETRY_PAUSE)))
     }
 
     async fn transfer_leader(

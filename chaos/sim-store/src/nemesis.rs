@@ -7,6 +7,7 @@ use trireme_sim::{Episode, Fault, PeerId, Plan};
 
 use crate::cluster::{Cluster, Death};
 use crate::recorder::Recorder;
+use crate::settle;
 use crate::workload::Bell;
 use crate::world::OUTSIDE;
 
@@ -51,7 +52,9 @@ async fn play(cluster: &Cluster, recorder: &Recorder, episode: Episode) {
     let world = &cluster.world;
     world.sleep(Duration::from_nanos(episode.at.as_nanos())).await;
     let present = cluster.present();
-    let member = |peer: PeerId| present[peer as usize % present.len()];
+    // Leaders are where it hurts.
+    let leader = settle::leader(cluster).filter(|_| world.below(3) == 0);
+    let member = |peer: PeerId| leader.unwrap_or(present[peer as usize % present.len()]);
     world.tell(|| format!("fault for {:?}: {:?} of {present:?}", episode.lasts, episode.fault));
     match &episode.fault {
         Fault::Down { peer } => {
@@ -59,20 +62,33 @@ async fn play(cluster: &Cluster, recorder: &Recorder, episode: Episode) {
                 0 => Death::Killed,
                 _ => Death::PowerCut(world.below(u64::MAX)),
             };
-            cluster.hold(member(*peer), death);
+            let member = member(*peer);
+            cluster.hold(member, death);
             world.sleep(episode.lasts).await;
-            if let Err(why) = cluster.release(member(*peer)).await {
-                recorder.wrong(why);
+            release(cluster, recorder, member).await;
+        }
+        Fault::Blackout => {
+            for member in &present {
+                cluster.hold(*member, Death::PowerCut(world.below(u64::MAX)));
+            }
+            world.sleep(episode.lasts).await;
+            for member in &present {
+                release(cluster, recorder, *member).await;
             }
         }
         Fault::Paused { peer } => {
-            world.pause(member(*peer));
+            let member = member(*peer);
+            world.pause(member);
             world.sleep(episode.lasts).await;
-            world.resume(member(*peer));
+            world.resume(member);
         }
-        Fault::Cut { from, to } => cut(cluster, &[(member(*from), member(*to))], episode.lasts).await,
+        Fault::Cut { from, to } => {
+            let to = present[*to as usize % present.len()];
+            cut(cluster, &[(member(*from), to)], episode.lasts).await;
+        }
         Fault::Split { side } => {
-            let side: Vec<MemberId> = side.iter().map(|peer| member(*peer)).collect();
+            let side = side.iter().map(|peer| present[*peer as usize % present.len()]);
+            let side: Vec<MemberId> = side.collect();
             let others: Vec<MemberId> = present.iter().copied().filter(|m| !side.contains(m)).collect();
             let ways: Vec<_> = side.iter().flat_map(|a| others.iter().map(|b| (*a, *b))).collect();
             cut(cluster, &both(&ways), episode.lasts).await;
@@ -84,16 +100,24 @@ async fn play(cluster: &Cluster, recorder: &Recorder, episode: Episode) {
             cluster.links.remove_loss(*per_mille);
         }
         Fault::SlowSync { peer, by } => {
-            world.slow_disk(member(*peer), *by);
+            let member = member(*peer);
+            world.slow_disk(member, *by);
             world.sleep(episode.lasts).await;
-            world.restore_disk(member(*peer), *by);
+            world.restore_disk(member, *by);
         }
         Fault::FailingSync { peer } => {
-            cluster.fail_syncs(member(*peer), true);
+            let member = member(*peer);
+            cluster.fail_syncs(member, true);
             world.sleep(episode.lasts).await;
-            cluster.fail_syncs(member(*peer), false);
+            cluster.fail_syncs(member, false);
         }
         Fault::ClockJump { peer, by } => world.jump_clock(member(*peer), *by),
+    }
+}
+
+async fn release(cluster: &Cluster, recorder: &Recorder, member: MemberId) {
+    if let Err(why) = cluster.release(member).await {
+        recorder.wrong(why);
     }
 }
 

@@ -42,12 +42,12 @@ impl Operator {
             let pause = self.rng.between(100, 700);
             self.cluster.world.sleep(Duration::from_millis(pause)).await;
             let Some(member) = self.any() else { continue };
-            match self.rng.below(8) {
+            match self.rng.below(10) {
                 0 | 1 => self.transfer(member).await,
                 2 | 3 => self.snapshot(member).await,
-                4 => self.compact(member).await,
+                4 | 5 => self.compact(member).await,
                 _ if !self.churn => {}
-                5 => self.shrink(member).await,
+                6 => self.shrink(member).await,
                 _ => self.grow(member).await,
             }
         }
@@ -77,7 +77,7 @@ impl Operator {
 
     async fn compact(&mut self, member: MemberId) {
         // What the scribe has not read yet must stay.
-        let upto = self.scribe.last().saturating_sub(self.rng.below(40));
+        let upto = self.scribe.last().saturating_sub(self.rng.below(15));
         if upto == 0 {
             return;
         }

@@ -57,6 +57,7 @@ impl Settings {
             cut: 3,
             split: 4,
             ring: if members > 3 { 3 } else { 0 },
+            blackout: 3,
             lossy: 1,
             slow_sync: 2,
             failing_sync: 2,

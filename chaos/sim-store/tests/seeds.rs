@@ -43,6 +43,7 @@ fn every_seed_keeps_the_laws() {
 
 #[test]
 #[ignore = "for people: tells what happens under TRIREME_SIM_SEED"]
+#[allow(clippy::print_stdout)]
 fn replay() {
     let run = run(number("TRIREME_SIM_SEED", 0), None, true);
     for line in &run.story {
@@ -53,6 +54,8 @@ fn replay() {
     assert_eq!(run.result.map_err(|failure| failure.to_string()), Ok(()));
 }
 
+// Numbers for people; a failure carries its own.
+#[allow(clippy::print_stdout)]
 fn keep_the_laws(from: u64, seeds: u64) {
     let threads = usize::try_from(number("TRIREME_SIM_THREADS", 2)).expect("a few threads");
     let started = Instant::now();

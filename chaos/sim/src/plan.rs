@@ -26,6 +26,8 @@ pub enum Fault {
         /// The peer.
         peer: PeerId,
     },
+    /// All peers lose power at once, and start again at the end.
+    Blackout,
     /// A peer stands still (as by SIGSTOP); what comes meanwhile is handled at the end, late.
     Paused {
         /// The peer.
@@ -105,6 +107,8 @@ pub struct PlanSettings {
     pub clock_jump: u32,
     /// Weight of [`Fault::Ring`].
     pub ring: u32,
+    /// Weight of [`Fault::Blackout`].
+    pub blackout: u32,
 }
 
 impl Default for PlanSettings {
@@ -122,6 +126,7 @@ impl Default for PlanSettings {
             failing_sync: 1,
             clock_jump: 1,
             ring: 0,
+            blackout: 0,
         }
     }
 }
@@ -154,6 +159,7 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         settings.failing_sync,
         settings.clock_jump,
         settings.ring,
+        settings.blackout,
     ];
     let mut roll = rng.below(weights.iter().map(|weight| u64::from(*weight)).sum());
     let peer = draw_peer(peers, rng);
@@ -172,7 +178,8 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         5 => Fault::SlowSync { peer, by: Duration::from_millis(rng.between(20, 2_000)) },
         6 => Fault::FailingSync { peer },
         7 => Fault::ClockJump { peer, by: Duration::from_millis(rng.between(10, 10_000)) },
-        _ => Fault::Ring,
+        8 => Fault::Ring,
+        _ => Fault::Blackout,
     })
 }
 

@@ -41,6 +41,12 @@ enum Ended {
     Expired,
 }
 
+/// A stream, and up to where it was delivered.
+struct Stream {
+    number: u64,
+    last: u64,
+}
+
 /// What a look at the stream brought.
 enum Next {
     News(Batch),
@@ -79,73 +85,92 @@ impl Watcher {
             bookmarks: true,
         };
         let opened = self.cluster.look(member, |store| store.watch(request));
-        let (stream, at) = (self.recorder.stream(), self.cluster.world.now());
-        let mut cursor = match opened {
-            None | Some(Err(WatchError::Future { .. } | WatchError::TooMany { .. } | WatchError::Closed)) => {
-                return match start {
-                    Start::Resumed { after } => Ended::Lost(after),
-                    // Nothing was seen yet: the list it began with is as good as before.
-                    Start::Fresh { .. } => Ended::Expired,
-                };
+        let stream = self.recorder.stream();
+        match opened {
+            Some(Ok(cursor)) => {
+                self.opened(stream, start);
+                let mut stream = Stream { number: stream, last: start.after() };
+                self.listen(member, cursor, &mut stream).await.unwrap_or(Ended::Lost(stream.last))
             }
             Some(Err(WatchError::Compacted { compacted, .. })) => {
-                let (watcher, prefix) = (self.number, self.prefix.to_owned());
-                self.push(WatchRecord::Opened { watcher, stream, at, prefix, start });
+                self.opened(stream, start);
+                let at = self.cluster.world.now();
                 self.push(WatchRecord::Expired { stream, at, compacted: compacted.get() });
-                return Ended::Expired;
+                Ended::Expired
             }
-            Some(Ok(cursor)) => cursor,
-        };
-        let (watcher, prefix) = (self.number, self.prefix.to_owned());
+            None | Some(Err(_)) => match start {
+                Start::Resumed { after } => Ended::Lost(after),
+                // Nothing was seen yet: the list it began with is as good as before.
+                Start::Fresh { .. } => Ended::Expired,
+            },
+        }
+    }
+
+    fn opened(&self, stream: u64, start: Start) {
+        let (watcher, prefix, at) = (self.number, self.prefix.to_owned(), self.cluster.world.now());
         self.push(WatchRecord::Opened { watcher, stream, at, prefix, start });
-        let mut last = start.after();
+    }
+
+    /// Takes what comes until the stream ends; none if it ended for a reason that says nothing.
+    async fn listen(
+        &mut self,
+        member: MemberId,
+        mut cursor: WatchCursor,
+        stream: &mut Stream,
+    ) -> Option<Ended> {
         loop {
-            let (next, back) = match self.next(member, cursor).await {
-                Some(next) => next,
+            let next = self.next(member, cursor).await;
+            let (at, number) = (self.cluster.world.now(), stream.number);
+            let ended = match next {
+                Some((next, back)) => {
+                    cursor = back;
+                    self.take(next, stream)
+                }
                 None => {
-                    let at = self.cluster.world.now();
-                    self.push(WatchRecord::Closed { stream, at });
-                    return Ended::Lost(last);
+                    self.push(WatchRecord::Closed { stream: number, at });
+                    return None;
                 }
             };
-            cursor = back;
-            let at = self.cluster.world.now();
-            match next {
-                Next::News(batch) => {
-                    let events = batch.events.iter().map(event).collect();
-                    self.push(WatchRecord::Delivered { stream, at, events });
-                    self.push(WatchRecord::Bookmark { stream, at, revision: batch.through.get() });
-                    last = batch.through.get();
-                }
-                Next::Bookmark(Some(revision)) => {
-                    self.push(WatchRecord::Bookmark { stream, at, revision: revision.get() });
-                    last = revision.get();
-                }
-                Next::Bookmark(None) => {}
-                Next::Ended(WatchError::Compacted { compacted, .. }) => {
-                    self.push(WatchRecord::Expired { stream, at, compacted: compacted.get() });
-                    return Ended::Expired;
-                }
-                Next::Ended(_) => {
-                    self.push(WatchRecord::Closed { stream, at });
-                    return Ended::Lost(last);
-                }
+            if ended.is_some() {
+                return ended;
             }
-            if let Some(revision) = self.end.revision().filter(|revision| last >= *revision) {
-                self.push(WatchRecord::Settled { stream, at, revision });
-                return Ended::Settled;
+            let end = self.end.revision();
+            // With no time left it had all there is: what it has not seen by now is lost.
+            if let Some(revision) = end.filter(|end| stream.last >= *end || self.end.given_up()) {
+                self.push(WatchRecord::Settled { stream: number, at, revision });
+                return Some(Ended::Settled);
             }
-            if self.end.given_up() {
-                // It had all the time there is: what it has not seen by now is lost.
-                let revision = self.end.revision().unwrap_or_default();
-                self.push(WatchRecord::Settled { stream, at, revision });
-                return Ended::Settled;
-            }
-            if self.end.revision().is_none() && self.rng.chance(1, HANG_UP_ONE_IN) {
-                self.push(WatchRecord::Closed { stream, at });
-                return Ended::Lost(last);
+            if end.is_none() && self.rng.chance(1, HANG_UP_ONE_IN) {
+                self.push(WatchRecord::Closed { stream: number, at });
+                return None;
             }
         }
+    }
+
+    fn take(&self, next: Next, to: &mut Stream) -> Option<Ended> {
+        let (at, stream) = (self.cluster.world.now(), to.number);
+        match next {
+            Next::News(batch) => {
+                let events = batch.events.iter().map(event).collect();
+                self.push(WatchRecord::Delivered { stream, at, events });
+                self.push(WatchRecord::Bookmark { stream, at, revision: batch.through.get() });
+                to.last = batch.through.get();
+            }
+            Next::Bookmark(Some(revision)) => {
+                self.push(WatchRecord::Bookmark { stream, at, revision: revision.get() });
+                to.last = revision.get();
+            }
+            Next::Bookmark(None) => {}
+            Next::Ended(WatchError::Compacted { compacted, .. }) => {
+                self.push(WatchRecord::Expired { stream, at, compacted: compacted.get() });
+                return Some(Ended::Expired);
+            }
+            Next::Ended(_) => {
+                self.push(WatchRecord::Closed { stream, at });
+                return Some(Ended::Lost(to.last));
+            }
+        }
+        None
     }
 
     /// Waits on the member for what comes next; none if the member went down.

@@ -11,6 +11,12 @@ impl<A: Adapter> Simulation<A> {
                 self.peer(peer).down += 1;
                 self.crash(peer);
             }
+            Fault::Blackout => {
+                for peer in 0..self.settings.peers {
+                    self.peer(peer).down += 1;
+                    self.crash(peer);
+                }
+            }
             Fault::Paused { peer } => self.peer(peer).paused += 1,
             Fault::Cut { from, to } => self.network.cut(from, to),
             Fault::Split { side } => {
@@ -36,10 +42,10 @@ impl<A: Adapter> Simulation<A> {
 
     pub(super) fn end(&mut self, index: usize) -> Result<(), Stopped> {
         match self.plan.episodes[index].fault.clone() {
-            Fault::Down { peer } => {
-                self.peer(peer).down -= 1;
-                if self.peer(peer).down == 0 {
-                    self.start(peer)?;
+            Fault::Down { peer } => self.power_back(peer)?,
+            Fault::Blackout => {
+                for peer in 0..self.settings.peers {
+                    self.power_back(peer)?;
                 }
             }
             Fault::Paused { peer } => {
@@ -72,6 +78,14 @@ impl<A: Adapter> Simulation<A> {
             Fault::ClockJump { .. } => {}
         }
         Ok(())
+    }
+
+    fn power_back(&mut self, peer: PeerId) -> Result<(), Stopped> {
+        self.peer(peer).down -= 1;
+        if self.peer(peer).down > 0 {
+            return Ok(());
+        }
+        self.start(peer)
     }
 
     /// Every link between one side and the rest.

@@ -3,19 +3,21 @@
 //! When several tasks could run, the seed says which one does; time moves only when none can. Every poll goes into
 //! the trace hash, so the first thing that differs between two runs of a seed shows.
 
+mod seat;
+
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use trireme_core::{Rng, Tick};
-use trireme_raft::virtual_time;
 use trireme_sim::{PeerClock, TraceHash};
+
+pub(crate) use seat::{Seat, Sleep};
 
 /// A machine: members have their numbers, everything that never fails runs on [`OUTSIDE`].
 pub(crate) type Host = u64;
@@ -25,9 +27,6 @@ pub(crate) const OUTSIDE: Host = 0;
 
 /// Polls after which a run is stopped as one that does not come to rest.
 const POLLS_LIMIT: u64 = 20_000_000;
-/// What blocking work takes at most, in nanoseconds.
-const BLOCKING_NS: u64 = 500_000;
-
 type TaskId = u64;
 
 /// See the module.
@@ -264,7 +263,7 @@ impl World {
     /// Time on the outside.
     pub(crate) fn sleep(self: &Arc<Self>, span: Duration) -> Sleep {
         let now = self.now();
-        Sleep { world: self.clone(), host: OUTSIDE, at: Tick::from_nanos(now) + span, key: None }
+        Sleep::new(self.clone(), OUTSIDE, Tick::from_nanos(now) + span)
     }
 
     /// A future with a limit in the time of the outside.
@@ -363,87 +362,5 @@ impl Inner {
     fn local(&mut self, host: Host) -> Tick {
         let now = Tick::from_nanos(self.now);
         self.hosts.entry(host).or_default().clock.local(now)
-    }
-}
-
-/// The world as the machines' tasks know it.
-pub(crate) struct Seat(pub(crate) Arc<World>);
-
-impl virtual_time::World for Seat {
-    fn now(&self) -> Duration {
-        let mut inner = self.0.inner.lock();
-        let host = inner.current;
-        Duration::from_nanos(inner.local(host).as_nanos())
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let host = self.0.inner.lock().current;
-        self.0.add(host, task);
-    }
-
-    fn sleep_until(&self, at: Duration) -> BoxFuture<'static, ()> {
-        let host = self.0.inner.lock().current;
-        let at = Tick::ZERO + at;
-        Box::pin(Sleep { world: self.0.clone(), host, at, key: None })
-    }
-
-    fn before_sync(&self) -> BoxFuture<'static, ()> {
-        let span = {
-            let mut inner = self.0.inner.lock();
-            let host = inner.current;
-            let machine = inner.hosts.entry(host).or_default();
-            let (low, high) = machine.sync_ns;
-            let slower: Duration = machine.slower.iter().sum();
-            slower + Duration::from_nanos(inner.rng.between(low, high))
-        };
-        let now = virtual_time::World::now(self);
-        self.sleep_until(now + span)
-    }
-
-    fn before_blocking(&self) -> BoxFuture<'static, ()> {
-        let span = Duration::from_nanos(self.0.below(BLOCKING_NS));
-        let now = virtual_time::World::now(self);
-        self.sleep_until(now + span)
-    }
-
-    fn seed(&self) -> u64 {
-        self.0.inner.lock().rng.next_u64()
-    }
-}
-
-/// Ends when a machine's clock shows a moment.
-pub(crate) struct Sleep {
-    world: Arc<World>,
-    host: Host,
-    at: Tick,
-    key: Option<(u64, u64)>,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut inner = this.world.inner.lock();
-        if let Some(key) = this.key.take() {
-            inner.timers.remove(&key);
-        }
-        if inner.local(this.host) >= this.at {
-            return Poll::Ready(());
-        }
-        let when = inner.hosts.entry(this.host).or_default().clock.world(this.at);
-        let key = (when.as_nanos().max(inner.now + 1), inner.next_timer);
-        inner.next_timer += 1;
-        inner.timers.insert(key, (this.host, cx.waker().clone()));
-        this.key = Some(key);
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.world.inner.lock().timers.remove(&key);
-        }
     }
 }

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use trireme_kernel::{ActorSpec, Behaviour, Call, CallOptions, Caller, Context, Registry, Reply, StartError};
-use trireme_mvcc::Entry;
 use trireme_raft::store::{Committed, Status, Store, StoreError};
 
 use crate::calls::{
     Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetHashesAt, GetIdentity,
     GetStateHash, GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, PlantDivergence,
-    Propose, Quarantine, ReadRefused, ReadSnapshot, Restored, SetClock, SetDiskFaults, SnapshotOpened, Standing,
-    StoreStatus, TransferLeadership, WriteRestore,
+    Propose, Quarantine, ReadRefused, ReadSnapshot, Restored, SetClock, SetDiskFaults, SnapshotOpened,
+    Standing, StoreStatus, TransferLeadership, WriteRestore,
 };
-use crate::host::{Member, StoreHost, store_path};
+use crate::host::{StoreHost, store_path};
 use crate::joining::keep_standing;
-use crate::{backup, hashes, membership, read};
+use crate::member::Member;
+use crate::{backup, hashes, membership, read, write};
 
 /// Calls waiting in the mailbox.
 const MAILBOX: usize = 16_384;
@@ -196,7 +196,7 @@ impl StoreActor {
     fn handle_data(&self, input: StoreInput, cx: &mut Context<Self>) {
         match input {
             StoreInput::Propose(call, reply) => {
-                self.answer(cx, reply, move |_, member| async move { Ok(propose(&member, call).await) });
+                self.answer(cx, reply, move |_, member| async move { Ok(write::propose(&member, call).await) });
             }
             StoreInput::Get(call, reply) => {
                 self.answer(cx, reply, move |_, member| async move { Ok(read::get(&member, call).await) });
@@ -262,7 +262,10 @@ impl StoreActor {
             }),
             // Also while the member is down because of them.
             StoreInput::DiskFaults(call, reply) => reply.answer(self.host.disk.set(call)),
-            StoreInput::Clock(call, reply) => reply.answer(self.host.clock.set(call)),
+            StoreInput::Clock(call, reply) => {
+                self.host.clock.set(call);
+                reply.answer(());
+            }
             StoreInput::Opened(member) => self.adopt(&member, cx),
             StoreInput::Down(why) => cx.fail(why),
             _ => {}
@@ -326,15 +329,6 @@ impl Behaviour for StoreActor {
             StoreInput::Clock(..) => "clock",
         }
     }
-}
-
-/// What comes from outside is checked at this door; what the server itself proposes does not pass it.
-async fn propose(member: &Member, call: Propose) -> Result<Committed, StoreError> {
-    if let Entry::Configure(limits) = &call.proposal.entry {
-        limits.check()?;
-    }
-    member.store.read(backup::refuse_half_restored)?;
-    member.store.propose(call.proposal, membership::limited(call.timeout_ms)).await
 }
 
 /// Tells the bus where `/cluster/..` is, on every change; tells the actor when the member has stopped.

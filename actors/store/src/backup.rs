@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trireme_mvcc::{
-    Answer, At, Chunks, ClientId, Entry, Guard, Key, KeyRange, ListRequest, Object, Operation, Proposal, Refusal, RequestId,
-    Restore, Revision, Snapshot, State,
+    Answer, At, Chunks, ClientId, Entry, Guard, Key, KeyRange, ListRequest, Object, Operation, Proposal,
+    Refusal, RequestId, Restore, Revision, Snapshot, State,
 };
 use trireme_process::random_u64;
 use trireme_raft::store::{Store, StoreError};
 
 use crate::calls::{RESTORING_KEY, Restored, SESSION_IDLE_MS, SNAPSHOT_CHUNK_BYTES, SnapshotOpened};
-use crate::host::Member;
+use crate::member::Member;
 
 /// Sessions of each kind at a time.
 const SESSIONS_MAX: usize = 4;

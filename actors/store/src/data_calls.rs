@@ -5,16 +5,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trireme_bus::{Handling, Inbound};
 use trireme_kernel::{ActorPath, Call, CallError, codec};
-use trireme_raft::store::Store;
 
 use crate::calls::{Get, List, Propose};
-use crate::host::{Member, StoreHost};
-use crate::{membership, read};
+use crate::host::StoreHost;
+use crate::member::Member;
+use crate::{read, write};
 
 /// Calls worked on this way at a time.
 const CALLS_IN_FLIGHT: usize = 16_384;
@@ -36,7 +35,7 @@ impl DataCalls {
     pub(crate) fn take(&self, request: &Inbound) -> Option<Handling> {
         match &*request.name {
             Propose::NAME => self.answer(request, |member, call: Propose| async move {
-                member.store.propose(call.proposal, membership::limited(call.timeout_ms)).await
+                write::propose(&member, call).await
             }),
             Get::NAME => self.answer(request, |member, call| async move { read::get(&member, call).await }),
             List::NAME => self.answer(request, |member, call| async move { read::list(&member, call).await }),
@@ -56,7 +55,8 @@ impl DataCalls {
         let member = self.host.member()?;
         let room: OwnedSemaphorePermit = Arc::clone(&self.room).try_acquire_owned().ok()?;
         let path = self.path.clone();
-        let malformed = move |error: codec::CodecError| CallError::Malformed { path, reason: error.to_string() };
+        let malformed =
+            move |error: codec::CodecError| CallError::Malformed { path, reason: error.to_string() };
         let call = match codec::decode::<C>(&request.body) {
             Ok(call) => call,
             Err(error) => return Some(Handling::Answered(Err(malformed(error)))),
@@ -64,7 +64,7 @@ impl DataCalls {
         let running = async move {
             let _room = room;
             let answer = work(member, call).await;
-            codec::encode(&answer).map(Bytes::from).map_err(malformed)
+            codec::encode(&answer).map_err(malformed)
         };
         Some(Handling::Running(running.boxed()))
     }

@@ -6,7 +6,8 @@ use trireme_mvcc::StateHash;
 use trireme_raft::store::Store;
 
 use crate::calls::{GetHashesAt, GetStateHash, HASHES_MAX, Quarantine};
-use crate::host::{Member, StoreHost};
+use crate::host::StoreHost;
+use crate::member::Member;
 
 /// Longest wait for an index to be applied.
 const APPLIED_LIMIT: Duration = Duration::from_secs(60);

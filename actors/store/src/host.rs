@@ -11,24 +11,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use trireme_bus::Bus;
 use trireme_kernel::ActorPath;
 use trireme_pki::{IdentityKind, IdentityName};
-use trireme_raft::log_db::LogError;
-use trireme_raft::state_db::StateError;
 use trireme_raft::store::{RaftStore, Store, StoreConfig, StoreError};
-use trireme_raft::{ClusterId, Database, DatabaseId, Identity, IdentityError, LogKind, MemberId, OpenError};
+use trireme_raft::{ClusterId, Database, IdentityError, LogKind, MemberId, OpenError};
 
 use crate::backup::Sessions;
 use crate::bus_transport::BusTransport;
 use crate::calls::Standing;
 use crate::clock_fault::ClockFault;
 use crate::disk_faults::FaultyDisk;
+use crate::host_error::HostError;
 use crate::inbox::RaftInbox;
-use crate::member_file::{MemberFile, MemberFileError};
+use crate::member::Member;
+use crate::member_file::MemberFile;
 use crate::membership;
 
 /// How long a stopping leader waits for another member to take over.
@@ -74,42 +73,6 @@ pub struct StoreHost {
     pub(crate) sessions: Mutex<Sessions>,
 }
 
-/// A running member.
-#[derive(Clone)]
-pub struct Member {
-    /// The store.
-    pub store: RaftStore,
-    /// Its id.
-    pub id: MemberId,
-    /// Its database.
-    pub database: DatabaseId,
-    /// It founds a cluster if it has none.
-    pub founder: bool,
-    /// Whether it was closed: that ends what lives on it. Those hold the member as well, so it has to be said.
-    over: Arc<watch::Sender<bool>>,
-}
-
-impl Member {
-    pub(crate) fn of(store: RaftStore, identity: Identity, founder: bool) -> Self {
-        let over = Arc::new(watch::Sender::new(false));
-        Self { store, id: identity.member, database: identity.database, founder, over }
-    }
-
-    /// Ends what lives on this member.
-    fn finish(&self) {
-        self.over.send_replace(true);
-    }
-
-    /// Waits until the member is closed or replaced.
-    pub(crate) fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut over = self.over.subscribe();
-        async move {
-            // The sender gone means the same.
-            let _over = over.wait_for(|over| *over).await;
-        }
-    }
-}
-
 #[derive(Clone)]
 enum Phase {
     Closed,
@@ -120,40 +83,6 @@ enum Phase {
         /// It may pass by itself: worth another try, and no reason to give up.
         passing: bool,
     },
-}
-
-/// Why the member does not run.
-#[derive(Debug, Error)]
-enum HostError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    MemberFile(#[from] MemberFileError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Lost(String),
-    #[error("an opening task ended badly: {0}")]
-    Task(String),
-}
-
-impl HostError {
-    /// Whether it may pass by itself, as a full disk or a former user of the database.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Open(OpenError::Locked { .. }) => true,
-            Self::Open(OpenError::Log(LogError::NoSpace { .. }) | OpenError::State(StateError::NoSpace { .. })) => {
-                true
-            }
-            Self::Open(
-                OpenError::Io { source, .. } | OpenError::Log(LogError::Io { source, .. }),
-            )
-            | Self::MemberFile(MemberFileError::Io { source, .. }) => {
-                source.kind() == std::io::ErrorKind::StorageFull
-            }
-            _ => false,
-        }
-    }
 }
 
 impl StoreHost {

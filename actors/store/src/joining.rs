@@ -12,7 +12,8 @@ use trireme_kernel::{CallOptions, Registry};
 use trireme_raft::store::{MembershipChange, Role, Store};
 
 use crate::calls::{Admission, Admit, Standing};
-use crate::host::{Member, StoreHost, store_path};
+use crate::host::{StoreHost, store_path};
+use crate::member::Member;
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -11,7 +11,8 @@ use trireme_raft::{DatabaseId, MemberId};
 use crate::calls::{
     Admission, Admit, ChangeMember, GetIdentity, MemberChange, TIMEOUT_MS_MAX, TransferLeadership,
 };
-use crate::host::{Member, StoreHost, store_path};
+use crate::host::{StoreHost, store_path};
+use crate::member::Member;
 
 /// How long one change may take when a server asks for itself.
 const ADMIT_LIMIT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use trireme_raft::store::Store;
 
 use crate::backup::refuse_half_restored;
 use crate::calls::{Consistency, Get, Got, List, Listed, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, ReadRefused};
-use crate::host::Member;
+use crate::member::Member;
 use crate::watch_serve::item;
 
 impl From<ReadError> for ReadRefused {

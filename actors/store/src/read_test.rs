@@ -51,8 +51,10 @@ async fn a_linearizable_read_is_not_answered_without_a_quorum() {
         limit_bytes: 1,
     };
     // Nobody leads: it cannot know what was written elsewhere.
-    let (one, page) =
-        tokio::join!(super::get(&member, get(Consistency::Linearizable)), super::list(&member, list(Consistency::Linearizable)));
+    let (one, page) = tokio::join!(
+        super::get(&member, get(Consistency::Linearizable)),
+        super::list(&member, list(Consistency::Linearizable))
+    );
     let refused = |error: &ReadRefused| matches!(error, ReadRefused::Store(StoreError::Unavailable { .. }));
     assert!(one.as_ref().is_err_and(refused), "{one:?}");
     assert!(page.as_ref().is_err_and(refused), "{page:?}");

@@ -14,7 +14,7 @@ use trireme_mvcc::{Batch, Change, Filter, Object, ReadLimits, WatchError, WatchR
 use trireme_raft::store::{Store, WatchCursor};
 
 use crate::calls::Item;
-use crate::host::Member;
+use crate::member::Member;
 use crate::watch_wire::{WatchEnd, WatchEvent, WatchFilter, WatchMessage, WatchTopic};
 
 /// Bounds of one read of the cursor: small enough that several fit into the bus's buffer.

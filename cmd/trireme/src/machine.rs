@@ -23,7 +23,8 @@ use trireme_process::{
 use trireme_raft::store::StoreConfig;
 use trireme_store::calls::Standing;
 use trireme_store::{
-    ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
+    ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor,
+    StoreHost, StorePublishers, StoreService,
 };
 
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};

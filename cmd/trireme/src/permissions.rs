@@ -78,7 +78,10 @@ mod tests {
         }
         for call in [RenewCertificate::NAME, ListMembers::NAME] {
             let classes = may(&node(), "/server/s1/cluster", call);
-            assert!(classes.contains(&Class::Control) && !classes.contains(&Class::Raft), "{call}: {classes:?}");
+            assert!(
+                classes.contains(&Class::Control) && !classes.contains(&Class::Raft),
+                "{call}: {classes:?}"
+            );
         }
         assert!(may(&node(), "/node/a1/kubelet", "anything").contains(&Class::Control));
     }

@@ -116,7 +116,8 @@ impl Round {
         for Divergence { machine, part, found, expected } in differing {
             tracing::error!(machine, part, %found, %expected, "a member differs from the majority; it stops serving");
             let call = Quarantine { found, expected };
-            let told = self.registry.call(&store_path(&machine), call, CallOptions::within(ANSWER_LIMIT)).await;
+            let told =
+                self.registry.call(&store_path(&machine), call, CallOptions::within(ANSWER_LIMIT)).await;
             if let Err(error) = told {
                 tracing::error!(machine, %error, "it was not told; the next comparison tries again");
             }

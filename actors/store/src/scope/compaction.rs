@@ -64,7 +64,7 @@ mod tests {
             // When each revision was written.
             let mut written = vec![now];
             for _ in 0..400 {
-                now = now + plan.pause();
+                now += plan.pause();
                 let busy = rng.chance(2, 3);
                 let revision = Revision::new(written.len() as u64 - 1);
                 if let Some(upto) = plan.look(now, revision, compacted) {

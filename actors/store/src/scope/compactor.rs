@@ -66,8 +66,7 @@ impl Behaviour for ClusterCompactor {
     }
 
     fn timer(&mut self, cx: &mut Context<Self>) {
-        let (revision, compacted) =
-            self.reign.store().read(|state| (state.revision(), state.compacted()));
+        let (revision, compacted) = self.reign.store().read(|state| (state.revision(), state.compacted()));
         if let Some(revision) = self.plan.look(cx.now(), revision, compacted) {
             let reign = self.reign.clone();
             let proposing = cx.spawn_io(async move {

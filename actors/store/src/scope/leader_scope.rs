@@ -11,7 +11,8 @@ use trireme_raft::store::Store;
 
 use super::Reign;
 use super::plan::{Situation, Step, plan_scope};
-use crate::host::{Member, StoreHost};
+use crate::host::StoreHost;
+use crate::member::Member;
 
 /// The scope's supervisor below the root.
 const SCOPE: &str = "cluster";

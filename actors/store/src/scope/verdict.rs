@@ -47,9 +47,8 @@ pub(crate) fn judge(
     if samples.values().all(|sample| sample.hash == first.hash) {
         return Ok(Vec::new());
     }
-    let agreeing = |with: &StateHash| {
-        samples.values().filter(|sample| sample.votes && sample.hash == *with).count()
-    };
+    let agreeing =
+        |with: &StateHash| samples.values().filter(|sample| sample.votes && sample.hash == *with).count();
     let right = samples.values().find(|sample| agreeing(&sample.hash) * 2 > voters).map(|sample| sample.hash);
     let Some(expected) = right else {
         let hashes: Vec<String> =
@@ -68,7 +67,8 @@ mod tests {
     use super::*;
 
     fn samples(all: &[(&str, u128, bool)]) -> BTreeMap<String, Sample> {
-        let sample = |objects, votes| Sample { hash: StateHash { index: 9, objects, ..StateHash::default() }, votes };
+        let sample =
+            |objects, votes| Sample { hash: StateHash { index: 9, objects, ..StateHash::default() }, votes };
         all.iter().map(|(name, objects, votes)| ((*name).to_owned(), sample(*objects, *votes))).collect()
     }
 

@@ -267,7 +267,9 @@ impl fmt::Display for Fault {
             Self::Disk(target, DiskHarm::Failing) => write!(f, "fail the syncs of {target}"),
             Self::Disk(target, DiskHarm::NoRoom) => write!(f, "leave no room below the log of {target}"),
             Self::FullDisk(who) => write!(f, "fill the disk of s{}", who + 1),
-            Self::TornTail { member, .. } => write!(f, "kill -9 s{} and tear the tail of its log", member + 1),
+            Self::TornTail { member, .. } => {
+                write!(f, "kill -9 s{} and tear the tail of its log", member + 1)
+            }
             Self::Clock(target, ahead_s) => write!(f, "set the clock of {target} by {ahead_s} s"),
         }
     }

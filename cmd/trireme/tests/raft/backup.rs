@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trireme_mvcc::{Entry, KeyRange, Limits, Proposal, Refusal, Revision};
 use trireme_raft::store::StoreError;
-use trireme_store::calls::{
-    Consistency, List, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Propose, ReadRefused,
-};
+use trireme_store::calls::{Consistency, List, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Propose, ReadRefused};
 use trireme_store::{WatchEnd, WatchFilter, WatchMessage, WatchTopic};
 
 use crate::kit::{Cluster, LIMIT};
@@ -107,7 +105,11 @@ async fn readers_see_what_was_before_a_restore_or_all_of_it() {
                 match client.call(list.clone()).await.unwrap() {
                     Ok(page) => {
                         let old = page.items.iter().filter(|item| item.value == "now").count();
-                        assert!(page.items.len() == 300 && (old == 0 || old == 300), "{old} old of {}", page.items.len());
+                        assert!(
+                            page.items.len() == 300 && (old == 0 || old == 300),
+                            "{old} old of {}",
+                            page.items.len()
+                        );
                         seen += 1;
                     }
                     Err(ReadRefused::Store(StoreError::Unavailable { why, .. })) => {

@@ -40,7 +40,8 @@ async fn well_again(cluster: &mut Cluster) {
 
 fn segments(log: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(log).unwrap().map(|file| file.unwrap().path());
-    let mut segments: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
+    let mut segments: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
     segments.sort();
     segments
 }

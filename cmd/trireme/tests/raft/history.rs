@@ -35,7 +35,9 @@ async fn old_history_goes_by_itself_and_its_watchers_are_told() {
     }
     let mut late = client.watch(&topic(first)).unwrap();
     let message = tokio::time::timeout(LIMIT, late.next()).await.unwrap().unwrap();
-    let WatchMessage::End(WatchEnd::Compacted { position, compacted }) = message else { panic!("{message:?}") };
+    let WatchMessage::End(WatchEnd::Compacted { position, compacted }) = message else {
+        panic!("{message:?}")
+    };
     assert!(position == first && compacted == second, "{position} {compacted}");
     // The one that has seen everything goes on.
     let third = put(&client, "/old", "3").await;

@@ -96,7 +96,9 @@ async fn a_member_removed_while_it_was_cut_off_stops_calling_itself_a_voter() {
     let started = std::time::Instant::now();
     loop {
         let standing = match cluster.try_client(&other).await {
-            Some(client) => client.call(trireme_store::calls::GetStatus {}).await.ok().map(|now| now.standing),
+            Some(client) => {
+                client.call(trireme_store::calls::GetStatus {}).await.ok().map(|now| now.standing)
+            }
             None => None,
         };
         if let Some(Standing::Refused { why }) = standing {

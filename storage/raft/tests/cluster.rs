@@ -61,6 +61,78 @@ async fn a_lost_leader_is_replaced_and_comes_back() {
     }
 }
 
+/// Members that are heard but do not hear, or the other way round: whatever is acknowledged meanwhile, by whichever
+/// member believes to lead, is in the one log under the index that was told, and no index was told twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_way_cuts_never_make_two_leaders_that_acknowledge() {
+    const ROUND: Duration = Duration::from_millis(900);
+    let quick = StoreConfig { heartbeat_ms: 50, election_ms: (150, 300), ..StoreConfig::default() };
+    let cluster = Cluster::start(3, LogKind::Segmented, quick).await;
+    cluster.leader().await;
+    let mut acknowledged: Vec<(u64, String)> = Vec::new();
+    for round in 0..6_u64 {
+        let leader = cluster.leader().await;
+        let other = 1 + leader % 3;
+        let third = 6 - leader - other;
+        match round % 3 {
+            // The leader is heard by all and hears nobody.
+            0 => [other, third].into_iter().for_each(|from| cluster.net.cut(from, leader)),
+            // The leader hears all and is heard by nobody.
+            1 => [other, third].into_iter().for_each(|to| cluster.net.cut(leader, to)),
+            // Each hears one of the others only.
+            _ => {
+                for (from, to) in [(leader, other), (other, third), (third, leader)] {
+                    cluster.net.cut(from, to);
+                }
+            }
+        }
+        let started = std::time::Instant::now();
+        let writers = (1..=3).map(|id| {
+            let cluster = &cluster;
+            async move {
+                let mut told = Vec::new();
+                for n in 0.. {
+                    if started.elapsed() > ROUND {
+                        break;
+                    }
+                    let key = format!("{round}-{id}-{n}");
+                    let limit = Duration::from_millis(200);
+                    if let Ok(committed) = cluster.store(id).propose(put(&key, "v"), limit).await {
+                        committed.outcome.unwrap();
+                        told.push((committed.index, key));
+                    }
+                }
+                told
+            }
+        });
+        for told in futures_util::future::join_all(writers).await {
+            acknowledged.extend(told);
+        }
+        cluster.net.heal();
+    }
+    cluster.leader().await;
+    cluster.put_ok(1, "last", "v").await;
+    cluster.converge().await;
+    assert!(acknowledged.len() > 20, "only {} writes came through", acknowledged.len());
+    let indexes: BTreeSet<u64> = acknowledged.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes.len(), acknowledged.len(), "one index was told for two writes");
+    for (index, key) in &acknowledged {
+        for id in 1..=3 {
+            assert_eq!(cluster.get(id, key).as_deref(), Some("v"), "{key}, told at {index}, is lost at {id}");
+        }
+    }
+    // Later in the log means later in revisions: the order that was told is the order of the log.
+    let mut by_index = acknowledged.clone();
+    by_index.sort();
+    let revisions: Vec<u64> = by_index
+        .iter()
+        .map(|(_, key)| {
+            cluster.store(1).read(|state| state.get(key.as_bytes()).unwrap().mod_revision().get())
+        })
+        .collect();
+    assert!(revisions.windows(2).all(|pair| pair[0] < pair[1]), "the log has another order than was told");
+}
+
 /// A member that is away is asked now and then, not as fast as the processor can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_away_costs_its_leader_nothing() {

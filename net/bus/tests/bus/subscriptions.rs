@@ -77,8 +77,7 @@ async fn a_subscriber_that_lags_is_told_and_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_that_waits_never_lets_a_slow_subscriber_lag() {
     const EVENTS: u32 = 200;
-    let limits =
-        SessionLimits { publisher_events: 1, publisher_bytes: 10_000, ..SessionLimits::default() };
+    let limits = SessionLimits { publisher_events: 1, publisher_bytes: 10_000, ..SessionLimits::default() };
     let (pair, board) = board(limits).await;
     let mut slow = pair.peer.subscribe(Class::Watch, &topic(), Bytes::new(), 2);
     let publisher = until("the publisher", || board.publishers.lock().pop()).await;

@@ -82,7 +82,7 @@ impl RaftStore {
         .map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
-        let network = Network { transport, cluster: identity.cluster, me };
+        let network = Network { transport, cluster: identity.cluster, me, pre_votes: Arc::default() };
         let raft_config = Arc::new(config.for_raft(identity.cluster)?);
         let raft = Raft::new(identity.member, raft_config, network.clone(), log, machine)
             .await

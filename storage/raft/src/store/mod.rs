@@ -18,6 +18,7 @@ mod machine;
 mod member;
 mod network;
 mod persister;
+mod pre_votes;
 mod read_index;
 mod service;
 mod shared;

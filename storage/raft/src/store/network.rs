@@ -21,6 +21,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::codec;
 use super::error::StoreError;
+use super::pre_votes::PreVotes;
 use super::snapshot_file::SnapshotFile;
 use super::transport::{Duplex, Lane, RaftTransport, Target, TransportError};
 use super::types::{Peer, TypeConfig, Vote};
@@ -45,6 +46,7 @@ pub(super) struct Network {
     pub(super) transport: Arc<dyn RaftTransport>,
     pub(super) cluster: ClusterId,
     pub(super) me: (MemberId, DatabaseId),
+    pub(super) pre_votes: Arc<PreVotes>,
 }
 
 impl Network {
@@ -231,6 +233,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        if !self.network.pre_votes.ask(rt::Instant::now()) {
+            return Err(Unreachable::from_string("another member is being elected").into());
+        }
         match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.odd()),

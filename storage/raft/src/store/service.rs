@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use openraft::raft::AppendEntriesRequest;
 use openraft::storage::Snapshot;
+use openraft::vote::RaftLeaderId;
 use parking_lot::Mutex;
 
 use super::codec;
@@ -122,7 +123,13 @@ impl Inner {
         let fatal = |e: &dyn std::fmt::Display| StoreError::Stopped { why: e.to_string() };
         Ok(match ask {
             Ask::Vote(rpc) => Answer::Vote(self.raft.vote(rpc).await.map_err(|e| fatal(&e))?),
-            Ask::PreVote(rpc) => Answer::Vote(self.raft.pre_vote(rpc).await.map_err(|e| fatal(&e))?),
+            Ask::PreVote(rpc) => {
+                let candidate = *rpc.vote.leader_id().node_id();
+                let mut said = self.raft.pre_vote(rpc).await.map_err(|e| fatal(&e))?;
+                let (now, me) = (rt::Instant::now(), self.network.me.0);
+                said.vote_granted = said.vote_granted && self.network.pre_votes.promise(now, me, candidate);
+                Answer::Vote(said)
+            }
             Ask::Append(rpc) => Answer::Append(self.raft.append_entries(rpc).await.map_err(|e| fatal(&e))?),
             Ask::Transfer(rpc) => {
                 Answer::Transfer(self.raft.handle_transfer_leader(rpc).await.map_err(|e| fatal(&e))?)

@@ -146,6 +146,9 @@ async fn with_members(
 }
 
 async fn one(system: &dyn System, case: Case, window: Duration, round: usize) -> Result<Figures> {
+    let processor = || -> Result<f64> { system.pids().into_iter().map(program::processor_seconds).sum() };
+    let before = processor()?;
+    let started = std::time::Instant::now();
     let figures = match case {
         Case::Load(work, _, clients) => {
             let shape = load::Shape { clients, connections: CONNECTIONS, window };
@@ -161,22 +164,26 @@ async fn one(system: &dyn System, case: Case, window: Duration, round: usize) ->
             watching::run(system, round, shape).await?
         }
     };
+    let operations = figures.per_second * started.elapsed().as_secs_f64();
     tokio::time::sleep(REST).await;
-    Ok(figures)
+    // With what was left to do afterwards.
+    let server_us = (processor()? - before) / operations * 1e6;
+    Ok(Figures { server_us, ..figures })
 }
 
 fn tell_memory(members: usize, ours: &Ours, etcd: Option<&Etcd>) -> Result<()> {
-    let most = |pids: Vec<u32>| -> Result<u64> {
+    let most = |system: &dyn System| -> Result<u64> {
+        let pids = system.pids();
         let resident: Vec<u64> =
             pids.into_iter().map(|pid| Ok(program::memory_bytes(pid)?.0 >> 20)).collect::<Result<_>>()?;
         Ok(resident.into_iter().max().unwrap_or(0))
     };
-    let etcd = etcd.map(|etcd| most(etcd.pids())).transpose()?;
+    let etcd = etcd.map(|etcd| most(etcd)).transpose()?;
     #[expect(clippy::print_stderr, reason = "beside the table")]
     {
         eprintln!(
             "{members} members: largest resident server after all rows: ours {} MiB, etcd {} MiB",
-            most(ours.pids())?,
+            most(ours)?,
             etcd.map_or_else(|| "-".to_owned(), |mib| mib.to_string())
         );
     }

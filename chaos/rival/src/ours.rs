@@ -114,11 +114,6 @@ impl Ours {
         }
     }
 
-    /// Processes by member.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.servers.iter().filter_map(|server| server.process.id()).collect()
-    }
-
     async fn until_voters(&self, count: usize) -> Result<()> {
         let (started, first) = (Instant::now(), self.session(0).await?);
         loop {
@@ -138,6 +133,11 @@ impl Ours {
 impl System for Ours {
     fn name(&self) -> &'static str {
         "ours"
+    }
+
+    /// By member.
+    fn pids(&self) -> Vec<u32> {
+        self.servers.iter().filter_map(|server| server.process.id()).collect()
     }
 
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>>> {

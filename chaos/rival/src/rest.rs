@@ -9,6 +9,7 @@ use crate::command::{Place, seconds};
 use crate::etcd::{self, Etcd};
 use crate::ours::Ours;
 use crate::program;
+use crate::system::System;
 
 /// Time for a new cluster to calm down.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -59,7 +59,7 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
 }
 
 fn tell(settings: &Settings, phase: &str, figures: Figures) {
-    let Figures { per_second, p50_ms, p99_ms } = figures;
+    let Figures { per_second, p50_ms, p99_ms, .. } = figures;
     #[expect(clippy::print_stdout, reason = "a command prints its result")]
     if settings.place.json {
         println!("{}", serde_json::json!({ "phase": phase, "figures": figures }));

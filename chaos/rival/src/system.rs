@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 pub(crate) trait System: Send + Sync {
     /// How the table calls it.
     fn name(&self) -> &'static str;
+    /// Its processes.
+    fn pids(&self) -> Vec<u32>;
     /// A new connection to the member that leads now.
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>>>;
 }

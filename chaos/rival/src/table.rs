@@ -36,7 +36,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "members", "what", "clients", "ours/s", "etcd/s", "ratio", "ours p50", "etcd p50", "ratio",
-        "ours p99", "etcd p99", "ratio",
+        "ours p99", "etcd p99", "ratio", "ours CPU", "etcd CPU",
     ]);
     for row in rows {
         let (p50, p99) = row.time_ratios();
@@ -55,6 +55,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
             ms(row.ours.p99_ms),
             ms(row.etcd.p99_ms),
             ratio(Some(p99)),
+            format!("{:.0} us", row.ours.server_us),
+            format!("{:.0} us", row.etcd.server_us),
         ]);
     }
     for column in table.column_iter_mut().skip(2) {
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn ratios_are_ours_in_etcds() {
-        let figures = |n: f64| Figures { per_second: n, p50_ms: n, p99_ms: n };
+        let figures = |n: f64| Figures { per_second: n, p50_ms: n, p99_ms: n, server_us: n };
         let mut row = Row {
             members: 1,
             what: "put".to_owned(),

@@ -65,11 +65,6 @@ impl Etcd {
         Ok(etcd)
     }
 
-    /// Processes by member.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.servers.iter().filter_map(Child::id).collect()
-    }
-
     async fn leader(&self) -> Result<EtcdSession> {
         let started = Instant::now();
         loop {
@@ -90,6 +85,10 @@ impl Etcd {
 impl System for Etcd {
     fn name(&self) -> &'static str {
         "etcd"
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.servers.iter().filter_map(Child::id).collect()
     }
 
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>>> {

@@ -14,14 +14,15 @@ use trireme_kernel::{ActorSpec, Behaviour, Call, CallOptions, Caller, Context, R
 use trireme_raft::store::{Committed, Status, Store, StoreError};
 
 use crate::calls::{
-    Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetIdentity, GetStateHash,
-    GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, Propose, ReadRefused,
-    ReadSnapshot, Restored, SetDiskFaults, SnapshotOpened, Standing, StoreStatus, TransferLeadership,
-    WriteRestore,
+    Admission, Admit, ChangeMember, CommitRestore, Get, GetClusterStatus, GetHashesAt, GetIdentity,
+    GetStateHash, GetStatus, Got, List, Listed, MemberIdentity, OpenRestore, OpenSnapshot, PlantDivergence,
+    Propose, Quarantine, ReadRefused, ReadSnapshot, Restored, SetClock, SetDiskFaults, SnapshotOpened,
+    Standing, StoreStatus, TransferLeadership, WriteRestore,
 };
-use crate::host::{Member, StoreHost, store_path};
+use crate::host::{StoreHost, store_path};
 use crate::joining::keep_standing;
-use crate::{backup, membership, read};
+use crate::member::Member;
+use crate::{backup, hashes, membership, read, write};
 
 /// Calls waiting in the mailbox.
 const MAILBOX: usize = 16_384;
@@ -33,8 +34,6 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const NAME_PAUSE: Duration = Duration::from_millis(20);
 /// How long another member may take to give its numbers.
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
-/// Longest wait for an index to be applied.
-const APPLIED_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the actor receives.
 pub enum StoreInput {
@@ -54,6 +53,12 @@ pub enum StoreInput {
     ClusterStatus(Reply<<GetClusterStatus as Call>::Answer>),
     /// The state's hash.
     Hash(GetStateHash, Reply<trireme_mvcc::StateHash>),
+    /// The state's hashes at some indexes.
+    HashesAt(GetHashesAt, Reply<<GetHashesAt as Call>::Answer>),
+    /// This member differs from the majority.
+    Quarantine(Quarantine, Reply<bool>),
+    /// Make the state depart from the log.
+    PlantDivergence(Reply<bool>),
     /// A server asks to be taken in.
     Admit(Caller, Admit, Reply<Admission>),
     /// Who the member is.
@@ -72,6 +77,8 @@ pub enum StoreInput {
     WriteRestore(WriteRestore, Reply<()>),
     /// Make the disk misbehave.
     DiskFaults(SetDiskFaults, Reply<u64>),
+    /// Set the wall clock off.
+    Clock(SetClock, Reply<()>),
     /// Restore what was uploaded.
     CommitRestore(CommitRestore, Reply<Result<Restored, StoreError>>),
 }
@@ -104,6 +111,10 @@ impl StoreActor {
             .call::<WriteRestore>(I::WriteRestore)
             .call::<CommitRestore>(I::CommitRestore)
             .call::<SetDiskFaults>(I::DiskFaults)
+            .call::<SetClock>(I::Clock)
+            .call::<GetHashesAt>(I::HashesAt)
+            .call::<Quarantine>(I::Quarantine)
+            .call::<PlantDivergence>(|_, reply| I::PlantDivergence(reply))
     }
 
     /// Answers in a task, once the member runs.
@@ -184,22 +195,27 @@ impl StoreActor {
 
     fn handle_data(&self, input: StoreInput, cx: &mut Context<Self>) {
         match input {
-            StoreInput::Propose(call, reply) => self.answer(cx, reply, move |_, member| async move {
-                Ok(member.store.propose(call.proposal, membership::limited(call.timeout_ms)).await)
-            }),
+            StoreInput::Propose(call, reply) => {
+                self.answer(cx, reply, move |_, member| async move { Ok(write::propose(&member, call).await) });
+            }
             StoreInput::Get(call, reply) => {
                 self.answer(cx, reply, move |_, member| async move { Ok(read::get(&member, call).await) });
             }
             StoreInput::List(call, reply) => {
                 self.answer(cx, reply, move |_, member| async move { Ok(read::list(&member, call).await) });
             }
-            StoreInput::Hash(call, reply) => self.answer(cx, reply, move |_, member| async move {
-                let applied = member.store.wait_applied(call.at_least);
-                if tokio::time::timeout(APPLIED_LIMIT, applied).await.is_err() {
-                    return Err(format!("index {} is not applied after {APPLIED_LIMIT:?}", call.at_least));
-                }
-                Ok(member.store.read(|state| state.hash()))
+            StoreInput::Hash(call, reply) => {
+                self.answer(cx, reply, move |_, member| async move { hashes::now(&member, call).await });
+            }
+            StoreInput::HashesAt(call, reply) => {
+                self.answer(cx, reply, move |_, member| async move { Ok(hashes::at(&member, &call).await) });
+            }
+            StoreInput::Quarantine(call, reply) => self.answer(cx, reply, move |host, member| async move {
+                Ok(hashes::quarantine(&host, &member, &call).await)
             }),
+            StoreInput::PlantDivergence(reply) => {
+                self.answer(cx, reply, move |_, member| async move { Ok(member.store.plant_divergence()) });
+            }
             StoreInput::OpenSnapshot(reply) => self.answer(cx, reply, move |host, member| async move {
                 let frozen = backup::freeze(&member).await;
                 Ok(frozen.and_then(|frozen| host.sessions.lock().open_save(&frozen)))
@@ -246,6 +262,10 @@ impl StoreActor {
             }),
             // Also while the member is down because of them.
             StoreInput::DiskFaults(call, reply) => reply.answer(self.host.disk.set(call)),
+            StoreInput::Clock(call, reply) => {
+                self.host.clock.set(call);
+                reply.answer(());
+            }
             StoreInput::Opened(member) => self.adopt(&member, cx),
             StoreInput::Down(why) => cx.fail(why),
             _ => {}
@@ -293,6 +313,9 @@ impl Behaviour for StoreActor {
             StoreInput::Status(..) => "status",
             StoreInput::ClusterStatus(..) => "cluster-status",
             StoreInput::Hash(..) => "hash",
+            StoreInput::HashesAt(..) => "hashes-at",
+            StoreInput::Quarantine(..) => "quarantine",
+            StoreInput::PlantDivergence(_) => "plant-divergence",
             StoreInput::Admit(..) => "admit",
             StoreInput::Identity(..) => "identity",
             StoreInput::Change(..) => "change-member",
@@ -303,6 +326,7 @@ impl Behaviour for StoreActor {
             StoreInput::WriteRestore(..) => "write-restore",
             StoreInput::CommitRestore(..) => "commit-restore",
             StoreInput::DiskFaults(..) => "disk-faults",
+            StoreInput::Clock(..) => "clock",
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Calls for saving, restoring and testing; part of [`crate::calls`].
+//! Calls for saving, restoring, comparing and testing; part of [`crate::calls`].
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use trireme_kernel::Call;
-use trireme_mvcc::Revision;
+use trireme_mvcc::{Revision, StateHash};
 use trireme_raft::store::StoreError;
 
 /// Freezes the state of the asked member, after a linearizable read, for saving.
@@ -75,13 +75,16 @@ impl Call for WriteRestore {
 /// Replaces the cluster's content by the uploaded snapshot, through the log.
 ///
 /// Every key gets a new revision, above all that the cluster or the snapshot ever used, and the history before is
-/// forgotten, so that every watcher lists again. Not atomic for readers in between; when it fails half way,
-/// restore again.
+/// forgotten, so that every watcher lists again. Reads and proposals from outside are refused meanwhile (retry): a
+/// reader sees what was before or all of the snapshot. When it fails half way, they stay refused: restore again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRestore {
     /// From [`OpenRestore`], all chunks written.
     pub session: u64,
 }
+
+/// Key of the mark that is there while a restore is under way.
+pub const RESTORING_KEY: &str = "\0trireme/restoring";
 
 /// What a restore did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,4 +124,59 @@ impl Call for SetDiskFaults {
     /// Syncs asked of the disk so far.
     type Answer = u64;
     const NAME: &'static str = "store.faults.disk";
+}
+
+/// Asks for the hash of the state right after each of these log indexes, once this member has applied them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetHashesAt {
+    /// Log indexes; at most [`HASHES_MAX`] are looked at.
+    pub indexes: Vec<u64>,
+}
+
+/// Most hashes in one answer.
+pub const HASHES_MAX: usize = 16;
+
+impl Call for GetHashesAt {
+    /// One for each index; `None` where this member does not know it (any more).
+    type Answer = Vec<Option<StateHash>>;
+    const NAME: &'static str = "store.hashes";
+}
+
+/// Tells a member that its state differs from that of the majority. It stops serving if it really has this state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// The member's own hash, with the index at which it was compared.
+    pub found: StateHash,
+    /// The majority's hash at that index.
+    pub expected: StateHash,
+}
+
+impl Call for Quarantine {
+    /// Whether it stopped.
+    type Answer = bool;
+    const NAME: &'static str = "store.quarantine";
+}
+
+/// Makes this member's state depart from the log, for tests of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlantDivergence {}
+
+impl Call for PlantDivergence {
+    /// Whether there was an object to change.
+    type Answer = bool;
+    const NAME: &'static str = "store.faults.diverge";
+}
+
+/// Sets the wall clock of this member's process off, for chaos runs; replaces what was set before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetClock {
+    /// How far ahead the clock is, in seconds; negative: behind; zero: right.
+    pub ahead_s: i64,
+    /// It is right again by itself after this long, in milliseconds; at most [`DISK_FAULTS_MS_MAX`].
+    pub dead_man_ms: u64,
+}
+
+impl Call for SetClock {
+    type Answer = ();
+    const NAME: &'static str = "store.faults.clock";
 }

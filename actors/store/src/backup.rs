@@ -3,9 +3,11 @@
 //! Sessions live in the process, so a restart of the store actor does not break a transfer; each is bounded by its
 //! idle time, and there are few. A saved snapshot is a frozen copy that shares its objects with the live state.
 //!
-//! A restore goes through the log like any write: a jump of the revision counter first (every watcher is told to
-//! list again), then deletes, leases and puts in bounded transactions, then a second jump that forgets the history
-//! in between. Not atomic for those who read meanwhile, and not meant beside other writers.
+//! A restore goes through the log like any write: a mark first, then a jump of the revision counter (every watcher is
+//! told to list again), then deletes, leases and puts in bounded transactions, then the mark goes, and a second jump
+//! forgets the history in between. While the mark is there members refuse reads and writes from outside, so that
+//! nobody sees half of it; a restore that fails half way leaves the mark, and a further restore takes it over. Every
+//! transaction is guarded by the mark: of two restores at once only the later one goes on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trireme_mvcc::{
-    At, Chunks, ClientId, Entry, Key, KeyRange, ListRequest, Object, Operation, Proposal, Refusal, RequestId,
-    Restore, Revision, Snapshot, State,
+    Answer, At, Chunks, ClientId, Entry, Guard, Key, KeyRange, ListRequest, Object, Operation, Proposal,
+    Refusal, RequestId, Restore, Revision, Snapshot, State,
 };
 use trireme_process::random_u64;
 use trireme_raft::store::{Store, StoreError};
 
-use crate::calls::{Restored, SESSION_IDLE_MS, SNAPSHOT_CHUNK_BYTES, SnapshotOpened};
-use crate::host::Member;
+use crate::calls::{RESTORING_KEY, Restored, SESSION_IDLE_MS, SNAPSHOT_CHUNK_BYTES, SnapshotOpened};
+use crate::member::Member;
 
 /// Sessions of each kind at a time.
 const SESSIONS_MAX: usize = 4;
@@ -125,7 +127,22 @@ fn busy(what: &str) -> StoreError {
 /// Freezes the state, as new as a linearizable read sees it.
 pub(crate) async fn freeze(member: &Member) -> Result<Arc<Snapshot>, StoreError> {
     member.store.read_index().await?;
-    Ok(Arc::new(member.store.read(State::snapshot)))
+    member.store.read(|state| {
+        refuse_half_restored(state)?;
+        Ok(Arc::new(state.snapshot()))
+    })
+}
+
+/// While a restore is under way nobody outside sees its content.
+pub(crate) fn refuse_half_restored(state: &State) -> Result<(), StoreError> {
+    match state.get(RESTORING_KEY.as_bytes()) {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Unavailable {
+            waited_ms: 0,
+            why: "a snapshot is being restored (if that was broken off, restore again: trireme raft snapshot restore)"
+                .to_owned(),
+        }),
+    }
 }
 
 /// Replaces the cluster's content.
@@ -135,14 +152,16 @@ pub(crate) async fn restore(member: &Member, uploaded: Restore) -> Result<Restor
     let source = loaded.map_err(|error| StoreError::Malformed { why: error.to_string() })?;
     let born = member.store.read_index().await?;
     let client = ClientId(u128::from(random_u64()) << 64 | u128::from(random_u64()));
-    let mut writer = Writer { member, client, born, sequence: 0 };
+    let mut writer = Writer { member, client, born, sequence: 0, mark: None };
     tracing::warn!(revision = %source.revision(), "restoring a snapshot: the cluster's content is being replaced");
+    writer.mark().await?;
     let now = member.store.read(State::revision);
     let floor = now.max(source.revision()).get().saturating_add(BUMP_REVISIONS);
     writer.propose(Entry::Bump { floor: Revision::new(floor) }).await?;
     let deleted = writer.delete_others(&source).await?;
     writer.set_leases(&source).await?;
     let objects = writer.put_all(&source).await?;
+    writer.transact(&mut vec![Operation::Delete { key: RESTORING_KEY.into() }]).await?;
     member.store.read_index().await?;
     let written = member.store.read(State::revision);
     writer.propose(Entry::Bump { floor: written.next() }).await?;
@@ -155,11 +174,25 @@ struct Writer<'a> {
     client: ClientId,
     born: u64,
     sequence: u64,
+    /// Revision of this restore's mark.
+    mark: Option<Revision>,
 }
 
 impl Writer<'_> {
+    /// Puts the mark, over that of a restore that was broken off.
+    async fn mark(&mut self) -> Result<(), StoreError> {
+        let value = Bytes::from(format!("{:032x}", self.client.0));
+        let put = Operation::Put { key: RESTORING_KEY.into(), value, lease: None };
+        let marked = self.try_propose(Proposal::transaction(Vec::new(), vec![put]).entry).await??;
+        let Answer::Committed { revision, .. } = marked else {
+            return Err(StoreError::Malformed { why: "a put was answered as something else".to_owned() });
+        };
+        self.mark = Some(revision);
+        Ok(())
+    }
+
     /// The refusal, if it was refused, is the caller's to judge.
-    async fn try_propose(&mut self, entry: Entry) -> Result<Result<(), Refusal>, StoreError> {
+    async fn try_propose(&mut self, entry: Entry) -> Result<Result<Answer, Refusal>, StoreError> {
         self.sequence += 1;
         let request = RequestId {
             client: self.client,
@@ -168,19 +201,20 @@ impl Writer<'_> {
             acknowledged: self.sequence - 1,
         };
         let proposal = Proposal::new(entry).with_request(request);
-        let committed = self.member.store.propose(proposal, PROPOSE_LIMIT).await?;
-        Ok(committed.outcome.map(|_| ()))
+        Ok(self.member.store.propose(proposal, PROPOSE_LIMIT).await?.outcome)
     }
 
     async fn propose(&mut self, entry: Entry) -> Result<(), StoreError> {
-        Ok(self.try_propose(entry).await??)
+        self.try_propose(entry).await??;
+        Ok(())
     }
 
     async fn transact(&mut self, operations: &mut Vec<Operation>) -> Result<(), StoreError> {
         if operations.is_empty() {
             return Ok(());
         }
-        let proposal = Proposal::transaction(Vec::new(), std::mem::take(operations));
+        let guard = self.mark.map(|at| Guard::AtRevision(RESTORING_KEY.into(), at));
+        let proposal = Proposal::transaction(guard.into_iter().collect(), std::mem::take(operations));
         self.propose(proposal.entry).await
     }
 
@@ -190,7 +224,9 @@ impl Writer<'_> {
         loop {
             let (others, next) = self.member.store.read(|state| {
                 let page = page(state, after.as_ref());
-                let others = page.0.iter().filter(|object| source.get(object.key()).is_none());
+                let others = page.0.iter().filter(|object| {
+                    source.get(object.key()).is_none() && **object.key() != *RESTORING_KEY.as_bytes()
+                });
                 (others.map(|object| object.key().clone()).collect::<Vec<_>>(), page.1)
             });
             deleted += others.len() as u64;
@@ -212,7 +248,7 @@ impl Writer<'_> {
         }
         for lease in source.leases() {
             match self.try_propose(Entry::LeaseGrant { lease: lease.id, ttl_ms: lease.ttl_ms }).await? {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(Refusal::LeaseExists { lease }) => self.propose(Entry::LeaseRefresh { lease }).await?,
                 Err(refusal) => return Err(refusal.into()),
             }

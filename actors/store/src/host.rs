@@ -6,25 +6,29 @@
 //! reads what the disk really has. Like the bus's sessions, the member and its watches belong to the process.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use trireme_bus::Bus;
 use trireme_kernel::ActorPath;
 use trireme_pki::{IdentityKind, IdentityName};
 use trireme_raft::store::{RaftStore, Store, StoreConfig, StoreError};
-use trireme_raft::{ClusterId, Database, DatabaseId, IdentityError, LogKind, MemberId, OpenError};
+use trireme_raft::{ClusterId, Database, IdentityError, LogKind, MemberId, OpenError};
 
 use crate::backup::Sessions;
 use crate::bus_transport::BusTransport;
 use crate::calls::Standing;
+use crate::clock_fault::ClockFault;
 use crate::disk_faults::FaultyDisk;
+use crate::host_error::HostError;
 use crate::inbox::RaftInbox;
-use crate::member_file::{MemberFile, MemberFileError};
+use crate::member::Member;
+use crate::member_file::MemberFile;
+use crate::membership;
 
 /// How long a stopping leader waits for another member to take over.
 const HAND_OVER: Duration = Duration::from_millis(700);
@@ -57,29 +61,16 @@ pub struct StoreHost {
     bus: OnceLock<Bus>,
     phase: watch::Sender<Phase>,
     standing: watch::Sender<Standing>,
+    /// The cluster has said that this member is one.
+    pub(crate) admitted: AtomicBool,
     /// The term for which the leader scope runs.
     pub(crate) scope_term: watch::Sender<Option<u64>>,
     /// How many hand-overs are under way; the scope must not run meanwhile.
     pub(crate) yielding: watch::Sender<usize>,
     pub(crate) inbox: RaftInbox,
     pub(crate) disk: FaultyDisk,
+    pub(crate) clock: ClockFault,
     pub(crate) sessions: Mutex<Sessions>,
-}
-
-/// A running member.
-#[derive(Clone)]
-pub struct Member {
-    /// The store.
-    pub store: RaftStore,
-    /// Its id.
-    pub id: MemberId,
-    /// Its database.
-    pub database: DatabaseId,
-    /// It founds a cluster if it has none.
-    pub founder: bool,
-    /// Closed when the member is: ends what lives on it.
-    pub(crate) alive: watch::Receiver<()>,
-    _alive: Arc<watch::Sender<()>>,
 }
 
 #[derive(Clone)]
@@ -87,22 +78,11 @@ enum Phase {
     Closed,
     Opening,
     Running(Box<Member>),
-    Failed(String),
-}
-
-/// Why the member does not run.
-#[derive(Debug, Error)]
-enum HostError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    MemberFile(#[from] MemberFileError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Lost(String),
-    #[error("an opening task ended badly: {0}")]
-    Task(String),
+    Failed {
+        why: String,
+        /// It may pass by itself: worth another try, and no reason to give up.
+        passing: bool,
+    },
 }
 
 impl StoreHost {
@@ -111,10 +91,12 @@ impl StoreHost {
         Arc::new(Self {
             inbox: RaftInbox::new(parts.io.clone()),
             disk: FaultyDisk::new(parts.io.clone()),
+            clock: ClockFault::new(parts.io.clone()),
             parts,
             bus: OnceLock::new(),
             phase: watch::Sender::new(Phase::Closed),
             standing: watch::Sender::new(Standing::Joining { why: None }),
+            admitted: AtomicBool::new(false),
             scope_term: watch::Sender::new(None),
             yielding: watch::Sender::new(0),
             sessions: Mutex::default(),
@@ -140,7 +122,7 @@ impl StoreHost {
     pub fn member(&self) -> Option<Member> {
         match &*self.phase.borrow() {
             Phase::Running(member) => Some((**member).clone()),
-            Phase::Closed | Phase::Opening | Phase::Failed(_) => None,
+            Phase::Closed | Phase::Opening | Phase::Failed { .. } => None,
         }
     }
 
@@ -163,7 +145,7 @@ impl StoreHost {
 
     fn not_running(&self, waited: Duration) -> StoreError {
         let why = match &*self.phase.borrow() {
-            Phase::Failed(why) => why.clone(),
+            Phase::Failed { why, .. } => why.clone(),
             Phase::Closed | Phase::Opening | Phase::Running(_) => "the database is being opened".to_owned(),
         };
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
@@ -173,6 +155,13 @@ impl StoreHost {
     /// How far this member has come.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// Whether the open member has never been part of the cluster: its log is empty and nobody has taken it in. Of one
+    /// that is still being opened nothing can be said.
+    pub fn never_admitted(&self) -> bool {
+        let admitted = self.admitted.load(Ordering::Acquire);
+        !admitted && self.member().is_some_and(|member| member.store.status().last_index == 0)
     }
 
     pub(crate) fn set_standing(&self, standing: Standing) {
@@ -197,7 +186,7 @@ impl StoreHost {
         let mut phase = self.phase.subscribe();
         let start = self.phase.send_if_modified(|phase| {
             let start = match phase {
-                Phase::Closed | Phase::Failed(_) => true,
+                Phase::Closed | Phase::Failed { .. } => true,
                 Phase::Running(member) => member.store.status().stopped.is_some(),
                 Phase::Opening => false,
             };
@@ -205,6 +194,7 @@ impl StoreHost {
                 if let Phase::Running(member) = &phase {
                     let why = member.store.status().stopped;
                     tracing::error!(?why, "the store stopped; it is opened anew");
+                    member.finish();
                     self.parts.io.spawn(end(member.store.clone()));
                 }
                 *phase = Phase::Opening;
@@ -221,7 +211,7 @@ impl StoreHost {
                         host.inbox.attach(member.store.service());
                         Phase::Running(Box::new(member))
                     }
-                    Err(error) => Phase::Failed(error.to_string()),
+                    Err(error) => Phase::Failed { why: error.to_string(), passing: error.is_passing() },
                 };
                 host.phase.send_replace(phase);
             });
@@ -229,8 +219,11 @@ impl StoreHost {
         let settled = phase.wait_for(|phase| !matches!(phase, Phase::Opening | Phase::Closed)).await;
         match settled.map(|phase| phase.clone()) {
             Ok(Phase::Running(member)) => Ok(*member),
-            Ok(Phase::Failed(why)) => {
-                self.set_standing(Standing::Refused { why: why.clone() });
+            Ok(Phase::Failed { why, passing }) => {
+                self.set_standing(match passing {
+                    true => Standing::Joining { why: Some(why.clone()) },
+                    false => Standing::Refused { why: why.clone() },
+                });
                 Err(why)
             }
             Ok(Phase::Closed | Phase::Opening) | Err(_) => Err("the store was closed".to_owned()),
@@ -241,11 +234,10 @@ impl StoreHost {
         let host = Arc::clone(self);
         let opened = tokio::task::spawn_blocking(move || host.open_database()).await;
         let (database, founder) = opened.map_err(|error| HostError::Task(error.to_string()))??;
-        let (id, database_id) = (database.identity.member, database.identity.database);
+        let identity = database.identity;
         let transport = Arc::new(BusTransport::new(self));
         let store = RaftStore::start(database, transport, self.parts.config.clone()).await?;
-        let (alive, watch) = watch::channel(());
-        Ok(Member { store, id, database: database_id, founder, alive: watch, _alive: Arc::new(alive) })
+        Ok(Member::of(store, identity, founder))
     }
 
     fn open_database(&self) -> Result<(Database, bool), HostError> {
@@ -253,10 +245,13 @@ impl StoreHost {
         let cluster = cluster_id(&self.parts.cluster);
         let known = MemberFile::load(member_file)?;
         let file = known.unwrap_or_else(|| MemberFile::fresh(self.parts.alone));
+        if let Some(why) = file.quarantined.as_ref().filter(|_| dir.exists()) {
+            return Err(HostError::Lost(why.clone()));
+        }
         match self.open_existing(cluster, file.member) {
             Ok(database) => {
                 if !file.created {
-                    MemberFile { created: true, ..file }.save(member_file)?;
+                    MemberFile { created: true, ..file.clone() }.save(member_file)?;
                 }
                 return Ok((database, file.founder));
             }
@@ -282,8 +277,9 @@ impl StoreHost {
         let identity =
             Database::new_identity(cluster, file.member, LogKind::default()).map_err(disk_error)?;
         let database = Database::create(self.disk.disk(), dir, identity)?;
+        let founder = file.founder;
         MemberFile { created: true, ..file }.save(member_file)?;
-        Ok((database, file.founder))
+        Ok((database, founder))
     }
 
     /// Opens what is there, waiting for a former user in this process to let go of it.
@@ -312,6 +308,25 @@ impl StoreHost {
         let Some(member) = self.member() else { return };
         self.inbox.detach();
         self.phase.send_replace(Phase::Closed);
+        member.finish();
+        member.store.shutdown().await;
+    }
+
+    /// Stops serving for good: this member's state is not what the log says. Also a new process refuses the database.
+    pub(crate) async fn quarantine(&self, member: &Member, why: String) {
+        tracing::error!(why, "this server stops serving");
+        let path = &self.parts.member_file;
+        let kept = MemberFile::load(path).and_then(|file| match file {
+            Some(file) => MemberFile { quarantined: Some(why.clone()), ..file }.save(path),
+            None => Ok(()),
+        });
+        if let Err(error) = kept {
+            tracing::error!(%error, "a restart of this server will not know of it; the next comparison will");
+        }
+        self.inbox.detach();
+        self.phase.send_replace(Phase::Failed { why: why.clone(), passing: false });
+        self.set_standing(Standing::Refused { why });
+        member.finish();
         member.store.shutdown().await;
     }
 }
@@ -322,8 +337,7 @@ async fn end(store: RaftStore) {
 
 /// Asks the voter that is furthest to lead, and waits a little until it does.
 async fn hand_over(member: &Member) {
-    let mut leadership = member.store.leadership();
-    if !leadership.borrow().is_me {
+    if !member.store.leadership().borrow().is_me {
         return;
     }
     let status = member.store.status();
@@ -331,12 +345,11 @@ async fn hand_over(member: &Member) {
         **id != member.id && other.role == trireme_raft::store::Role::Voter && other.matched.is_some()
     });
     let Some((to, _)) = voters.max_by_key(|(_, other)| other.matched) else { return };
-    if let Err(error) = member.store.transfer_leader(*to, HAND_OVER).await {
-        tracing::warn!(%error, "leadership is not handed over; the others will elect");
-        return;
+    match membership::hand_to(member, *to, HAND_OVER).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("leadership was not taken over in time; the others will elect"),
+        Err(error) => tracing::warn!(%error, "leadership is not handed over; the others will elect"),
     }
-    // Late or not: the others elect by themselves.
-    let _late = tokio::time::timeout(HAND_OVER, leadership.wait_for(|now| !now.is_me)).await;
 }
 
 /// The store actor of a server.

@@ -4,6 +4,7 @@
 //! requests are harmless when repeated.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use trireme_bus::IdentityKind;
@@ -11,7 +12,8 @@ use trireme_kernel::{CallOptions, Registry};
 use trireme_raft::store::{MembershipChange, Role, Store};
 
 use crate::calls::{Admission, Admit, Standing};
-use crate::host::{Member, StoreHost, store_path};
+use crate::host::{StoreHost, store_path};
+use crate::member::Member;
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -21,6 +23,9 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// Without a leader for this long a member asks whether it was removed.
 const ALONE_LIMIT: Duration = Duration::from_secs(3);
+/// How often a voter that does not lead asks in any case. A member that was removed while it was cut off hears nothing
+/// any more and goes on believing in its last leader: with pre-votes its term does not move either.
+const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 /// Longest wait for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(7);
 
@@ -49,12 +54,13 @@ pub(crate) async fn keep_standing(host: Arc<StoreHost>, member: Member, registry
                 tokio::time::sleep(PAUSE).await;
             }
             None if member.founder && status.last_index == 0 => {
-                if let Err(error) = member.store.bootstrap(host.parts.me.name()).await {
-                    tracing::warn!(%error, "the cluster is not founded yet");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                let founded = member.store.bootstrap(host.parts.me.name()).await;
                 // The membership shows in the status a moment later.
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                let pause = founded.as_ref().map_or(PAUSE, |()| Duration::from_millis(1));
+                if let Err(error) = founded {
+                    tracing::warn!(%error, "the cluster is not founded yet");
+                }
+                tokio::time::sleep(pause).await;
             }
             None => join(&host, &member, &registry, status.last_index == 0).await,
         }
@@ -78,12 +84,18 @@ async fn confirm(host: &StoreHost, member: &Member, registry: &Registry) -> bool
     }
 }
 
-/// A voter stays one until it is removed; it may never hear of that, so this ends when no leader is known for long.
+/// A voter stays one until it is removed; it may never hear of that, so this ends when no leader is known for long,
+/// and every now and then while another one leads.
 async fn stay(member: &Member) {
     let mut leadership = member.store.leadership();
     loop {
-        if leadership.wait_for(|now| now.leader.is_none()).await.is_err() {
-            return tokio::time::sleep(REFUSED_PAUSE).await;
+        let lost = leadership.wait_for(|now| now.leader.is_none());
+        match tokio::time::timeout(CONFIRM_EVERY, lost).await.map(|lost| lost.is_ok()) {
+            Ok(true) => {}
+            Ok(false) => return tokio::time::sleep(REFUSED_PAUSE).await,
+            // Whoever leads hears from a majority, or gives up leading.
+            Err(_) if leadership.borrow().is_me => continue,
+            Err(_) => return,
         }
         let led = leadership.wait_for(|now| now.leader.is_some());
         if tokio::time::timeout(ALONE_LIMIT, led).await.is_err() {
@@ -108,6 +120,7 @@ async fn join(host: &StoreHost, member: &Member, registry: &Registry, fresh: boo
     match ask(host, member, registry, fresh).await {
         // The log with the membership is on its way.
         Admission::Member => {
+            host.admitted.store(true, Ordering::Release);
             host.set_standing(Standing::Joining { why: None });
             tokio::time::sleep(PAUSE).await;
         }

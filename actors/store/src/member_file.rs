@@ -10,7 +10,7 @@ use thiserror::Error;
 use trireme_process::{random_u64, write_whole};
 
 /// What the file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberFile {
     /// The member's id in the cluster.
     pub(crate) member: u64,
@@ -18,6 +18,9 @@ pub(crate) struct MemberFile {
     pub(crate) founder: bool,
     /// Its database was created; if there is none now, it was lost.
     pub(crate) created: bool,
+    /// Why this database must not be served any more, if so: its state was found to differ from the other members'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quarantined: Option<String>,
 }
 
 /// Why the file cannot be used.
@@ -34,7 +37,7 @@ pub(crate) enum MemberFileError {
 impl MemberFile {
     /// A new member with an id that nobody has used.
     pub(crate) fn fresh(founder: bool) -> Self {
-        Self { member: (random_u64() >> 1).max(1), founder, created: false }
+        Self { member: (random_u64() >> 1).max(1), founder, created: false, quarantined: None }
     }
 
     /// Reads the file; `None` when there is none.
@@ -49,8 +52,8 @@ impl MemberFile {
     }
 
     /// Writes the file; it appears whole or not at all.
-    pub(crate) fn save(self, file: &Path) -> Result<(), MemberFileError> {
-        let text = serde_json::to_vec_pretty(&self).expect("three plain fields are always JSON");
+    pub(crate) fn save(&self, file: &Path) -> Result<(), MemberFileError> {
+        let text = serde_json::to_vec_pretty(self).expect("plain fields are always JSON");
         write_whole(file, &text).map_err(|source| MemberFileError::Io { file: file.to_owned(), source })
     }
 }

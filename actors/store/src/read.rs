@@ -3,8 +3,9 @@
 use trireme_mvcc::{At, ListRequest, ReadError, State};
 use trireme_raft::store::Store;
 
+use crate::backup::refuse_half_restored;
 use crate::calls::{Consistency, Get, Got, List, Listed, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, ReadRefused};
-use crate::host::Member;
+use crate::member::Member;
 use crate::watch_serve::item;
 
 impl From<ReadError> for ReadRefused {
@@ -20,6 +21,7 @@ impl From<ReadError> for ReadRefused {
 pub(crate) async fn get(member: &Member, call: Get) -> Result<Got, ReadRefused> {
     settle(member, call.consistency).await?;
     member.store.read(|state| {
+        refuse_half_restored(state)?;
         let (item, revision) = match call.consistency {
             Consistency::AtRevision(at) => (state.get_at(&call.key, at)?.map(|object| item(&object)), at),
             Consistency::Linearizable | Consistency::Local => {
@@ -47,7 +49,10 @@ pub(crate) async fn list(member: &Member, call: List) -> Result<Listed, ReadRefu
         limit_bytes: usize_of(call.limit_bytes.min(PAGE_BYTES_MAX)),
     };
     // The objects are shared: encoding them happens outside of the state's lock.
-    let page = |state: &State| state.list(&request).map(|page| (page, state.applied_index()));
+    let page = |state: &State| -> Result<_, ReadRefused> {
+        refuse_half_restored(state)?;
+        Ok((state.list(&request)?, state.applied_index()))
+    };
     let (page, applied) = member.store.read(page)?;
     let items = page.objects.iter().map(|object| item(object)).collect();
     Ok(Listed { revision: page.revision, items, remaining: page.remaining, applied })
@@ -59,3 +64,7 @@ async fn settle(member: &Member, consistency: Consistency) -> Result<(), ReadRef
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "read_test.rs"]
+mod read_test;

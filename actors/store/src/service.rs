@@ -7,6 +7,7 @@ use trireme_bus::frame::SubEndReason;
 use trireme_bus::{Handling, Inbound, PeerIdentity, Publisher, Publishers, Service, SubscribeRefused};
 use trireme_kernel::codec;
 
+use crate::data_calls::DataCalls;
 use crate::host::StoreHost;
 use crate::watch_serve::serve_watch;
 use crate::watch_wire::WatchTopic;
@@ -14,23 +15,31 @@ use crate::watch_wire::WatchTopic;
 /// Names that begin so are Raft's.
 const RAFT_PREFIX: &str = "raft.";
 
-/// Answers requests: Raft's by the host's member, all others by the service behind it.
+/// Answers requests: Raft's, writes and reads by the host's member, all others by the service behind it.
 pub struct StoreService {
     host: Arc<StoreHost>,
+    path: String,
+    data: DataCalls,
     others: Arc<dyn Service>,
 }
 
 impl StoreService {
     /// In front of `others`.
     pub fn new(host: Arc<StoreHost>, others: Arc<dyn Service>) -> Self {
-        Self { host, others }
+        let (path, data) = (host.path().as_str().to_owned(), DataCalls::new(Arc::clone(&host)));
+        Self { host, path, data, others }
     }
 }
 
 impl Service for StoreService {
     fn call(&self, request: Inbound) -> Handling {
-        if request.name.starts_with(RAFT_PREFIX) && *request.path == *self.host.path().as_str() {
-            return self.host.inbox.take(request);
+        if *request.path == *self.path {
+            if request.name.starts_with(RAFT_PREFIX) {
+                return self.host.inbox.take(request);
+            }
+            if let Some(handling) = self.data.take(&request) {
+                return handling;
+            }
         }
         self.others.call(request)
     }

@@ -1,8 +1,9 @@
 //! One watch over the bus: a cursor on this member's applied log, pushed as messages.
 //!
 //! A task of the I/O runtime, woken by the store's own wake. It belongs to the process, as the member does: the
-//! store actor may die meanwhile. A subscriber that lags is cut off by the bus when its buffer is full; it
-//! continues from its last `through` without a gap, since nothing else marks its place.
+//! store actor may die meanwhile. A subscriber that is slow is not cut off: the next batch is read only when the one
+//! before has left, so that it costs one batch here whatever it does. The history bounds how far it may fall behind;
+//! beyond, its watch ends as compacted.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use trireme_mvcc::{Batch, Change, Filter, Object, ReadLimits, WatchError, WatchR
 use trireme_raft::store::{Store, WatchCursor};
 
 use crate::calls::Item;
-use crate::host::Member;
+use crate::member::Member;
 use crate::watch_wire::{WatchEnd, WatchEvent, WatchFilter, WatchMessage, WatchTopic};
 
 /// Bounds of one read of the cursor: small enough that several fit into the bus's buffer.
@@ -29,18 +30,20 @@ const BOOKMARK_MIN: Duration = Duration::from_millis(100);
 
 /// Runs until the subscriber leaves, the watch cannot go on, or the member is closed.
 pub(crate) async fn serve_watch(member: Member, topic: WatchTopic, publisher: Publisher) {
-    let mut alive = member.alive.clone();
     let served = tokio::select! {
         served = run(&member, topic, &publisher) => served,
-        _closed = alive.changed() => {
+        () = member.finished() => {
             return publisher.end(SubEndReason::Restarted, "the store was closed here; subscribe again");
         }
     };
     match served {
         Ok(end) => {
             tracing::debug!(%end, "watch ended");
-            // A subscriber that left does not need to know.
-            let _gone = publish(&publisher, &WatchMessage::End(end));
+            let told = publish(&publisher, &WatchMessage::End(end)).await;
+            // Dropping the publisher would overtake it. A subscriber that left does not need to know.
+            if told.is_ok() {
+                let _gone = publisher.ready().await;
+            }
         }
         Err(error) => tracing::debug!(%error, "watch ended"),
     }
@@ -65,7 +68,7 @@ async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Resul
                 }
                 pack(&batch, &mut messages);
                 for message in messages.drain(..) {
-                    publish(publisher, &message)?;
+                    publish(publisher, &message).await?;
                 }
             }
             _ = tick.tick() => {
@@ -73,7 +76,7 @@ async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Resul
                     return Err(PublishError::Ended);
                 }
                 match cursor.bookmark() {
-                    Ok(Some(revision)) => publish(publisher, &WatchMessage::Bookmark(revision))?,
+                    Ok(Some(revision)) => publish(publisher, &WatchMessage::Bookmark(revision)).await?,
                     Ok(None) => {}
                     Err(error) => return Ok(end_of(error)),
                 }
@@ -111,7 +114,9 @@ fn end_of(error: WatchError) -> WatchEnd {
     }
 }
 
-fn publish(publisher: &Publisher, message: &WatchMessage) -> Result<(), PublishError> {
+/// Sends a message once the one before it has left.
+async fn publish(publisher: &Publisher, message: &WatchMessage) -> Result<(), PublishError> {
+    publisher.ready().await?;
     let body = codec::encode(message).expect("objects are limited, and messages are cut to fit");
     publisher.publish(body)
 }

@@ -19,9 +19,9 @@
 //! - The same seed plans the same faults and the same mix of operations per client; real processes answer in their
 //!   own time, so that a replay repeats the plan, not the history.
 //!
-//! Deliberate absences: no torn tails and no lost writes below a killed process (the page cache survives it: the
-//! simulator and the power-cut gate have them), no clock jumps (a running process cannot be given another clock from
-//! outside, and the monotonic one that the store reads cannot be set), no shell helpers.
+//! Deliberate absences: of what a power cut may do only the torn end of the log (the simulator and the power-cut gate
+//! have the rest: the page cache survives a killed process), jumps of the wall clock only (the monotonic one, which the
+//! store reads, jumps ahead when a process is frozen, and cannot be set), no shell helpers.
 
 mod checks;
 mod clock;

@@ -1,5 +1,7 @@
 //! Carries out a schedule, and heals.
 
+mod machines;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +11,13 @@ use trireme_kernel::Call;
 use trireme_process::{ArmFault, HealFaults, random_u64};
 use trireme_raft::store::Role;
 use trireme_store::calls::{
-    ChangeMember, GetStatus, MemberChange, SetDiskFaults, StoreStatus, TransferLeadership,
+    ChangeMember, GetStatus, MemberChange, SetClock, SetDiskFaults, StoreStatus, TransferLeadership,
 };
 
 use crate::fleet::Fleet;
 use crate::link::Link;
 use crate::recorder::Recorder;
-use crate::schedule::{Cut, DiskHarm, Fault, LinkHarm, Schedule, Step, Target};
+use crate::schedule::{Cut, Fault, LinkHarm, Schedule, Step, Target};
 
 /// How long a call of the nemesis may take.
 const CALL_DEADLINE: Duration = Duration::from_millis(2_000);
@@ -68,6 +70,7 @@ impl Nemesis {
             // Faults of a process that does not answer end by their own dead-man limit.
             let _answer = link.call("faults", &HealFaults {}, CALL_DEADLINE).await;
             let _answer = link.call("store", &SetDiskFaults::default(), CALL_DEADLINE).await;
+            let _answer = link.call("store", &SetClock::default(), CALL_DEADLINE).await;
         }
         Ok(())
     }
@@ -142,6 +145,8 @@ impl Nemesis {
             }
             Fault::Disk(target, harm) => self.harm_disk(fault, target, harm, lasts).await,
             Fault::FullDisk(who) => self.fill(fault, who, lasts).await,
+            Fault::TornTail { member, seed } => self.tear(fault, member, seed, lasts).await,
+            Fault::Clock(target, ahead_s) => self.set_clock(fault, target, ahead_s, lasts).await,
         }
     }
 
@@ -261,41 +266,6 @@ impl Nemesis {
             tokio::time::sleep(PAUSE).await;
         }
         self.told(&format!("{machine} is not a voter again"), last);
-    }
-
-    async fn harm_disk(&self, fault: Fault, target: Target, harm: DiskHarm, lasts: Duration) {
-        let dead_man_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
-        let mut wanted = SetDiskFaults { dead_man_ms, ..SetDiskFaults::default() };
-        match harm {
-            DiskHarm::Slow(ms) => wanted.sync_delay_ms = ms,
-            DiskHarm::Failing => wanted.fail_syncs = true,
-            DiskHarm::NoRoom => wanted.room_bytes = Some(0),
-        }
-        let harmed = self.say(fault, target).await;
-        for index in &harmed {
-            let answer = self.control[*index].call("store", &wanted, CALL_DEADLINE).await;
-            self.told(&fault.to_string(), answer.err().map(|error| error.to_string()));
-        }
-        tokio::time::sleep(lasts).await;
-        if harm == DiskHarm::Failing {
-            // A member whose sync failed must not trust its disk any more: it stops until it is started again.
-            for index in harmed {
-                self.fleet.members[index].kill().await;
-            }
-            self.revive().await;
-        }
-    }
-
-    async fn fill(&self, fault: Fault, who: usize, lasts: Duration) {
-        self.recorder.note(fault.to_string());
-        let member = &self.fleet.members[who];
-        match member.fill_disk() {
-            Ok(true) => {}
-            Ok(false) => self.recorder.note(format!("{} has no file system of its own", member.name)),
-            Err(error) => self.recorder.note(error.to_string()),
-        }
-        tokio::time::sleep(lasts).await;
-        member.empty_disk();
     }
 
     async fn arm(&self, on: usize, rule: FaultRule) {

@@ -26,6 +26,8 @@ pub enum Fault {
         /// The peer.
         peer: PeerId,
     },
+    /// All peers lose power at once, and start again at the end.
+    Blackout,
     /// A peer stands still (as by SIGSTOP); what comes meanwhile is handled at the end, late.
     Paused {
         /// The peer.
@@ -43,6 +45,8 @@ pub enum Fault {
         /// The one side; everyone else is the other.
         side: Vec<PeerId>,
     },
+    /// Each peer hears its two neighbours only, by number: every majority is another one.
+    Ring,
     /// All links lose more.
     Lossy {
         /// Messages lost in addition, of a thousand.
@@ -101,6 +105,10 @@ pub struct PlanSettings {
     pub failing_sync: u32,
     /// Weight of [`Fault::ClockJump`].
     pub clock_jump: u32,
+    /// Weight of [`Fault::Ring`].
+    pub ring: u32,
+    /// Weight of [`Fault::Blackout`].
+    pub blackout: u32,
 }
 
 impl Default for PlanSettings {
@@ -117,6 +125,8 @@ impl Default for PlanSettings {
             slow_sync: 1,
             failing_sync: 1,
             clock_jump: 1,
+            ring: 0,
+            blackout: 0,
         }
     }
 }
@@ -148,6 +158,8 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         settings.slow_sync,
         settings.failing_sync,
         settings.clock_jump,
+        settings.ring,
+        settings.blackout,
     ];
     let mut roll = rng.below(weights.iter().map(|weight| u64::from(*weight)).sum());
     let peer = draw_peer(peers, rng);
@@ -165,7 +177,9 @@ fn draw_fault(settings: &PlanSettings, peers: u32, rng: &mut Rng) -> Option<Faul
         4 => Fault::Lossy { per_mille: u16::try_from(rng.between(50, 500)).expect("at most 500") },
         5 => Fault::SlowSync { peer, by: Duration::from_millis(rng.between(20, 2_000)) },
         6 => Fault::FailingSync { peer },
-        _ => Fault::ClockJump { peer, by: Duration::from_millis(rng.between(10, 10_000)) },
+        7 => Fault::ClockJump { peer, by: Duration::from_millis(rng.between(10, 10_000)) },
+        8 => Fault::Ring,
+        _ => Fault::Blackout,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Only what is built is listed here, so an option that does not exist yet is refused by name with exit code 2.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -198,6 +199,20 @@ fn signing_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Shortest and longest time for which history is kept.
+const HISTORY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+
+/// How long history is kept unless somebody says otherwise: as long as Kubernetes clusters keep theirs.
+pub(crate) const HISTORY_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+fn history_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match HISTORY.contains(&duration) {
+        true => Ok(duration),
+        false => Err(format!("must be {:?} to {:?}", HISTORY.start(), HISTORY.end())),
+    }
+}
+
 /// What servers and agents have in common.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MachineArgs {
@@ -231,6 +246,11 @@ pub(crate) struct ServerArgs {
     /// Address of the bus (UDP) and the API (TCP). Port 0 picks a free port once and keeps it over restarts.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
+
+    /// How long the store keeps the history of changes, as `5m`; a watcher that stands before it has to list again. Its
+    /// size is bounded as well. The leader's setting counts.
+    #[arg(long, default_value = "5m", value_parser = history_duration, value_name = "DURATION")]
+    pub(crate) store_history: Duration,
 
     /// Join the cluster of the server at this address instead of founding one.
     #[arg(long, value_name = "ADDR:PORT", requires = "token")]

@@ -24,7 +24,8 @@ use trireme_process::{
 use trireme_raft::store::StoreConfig;
 use trireme_store::calls::Standing;
 use trireme_store::{
-    ClusterClock, HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
+    ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor,
+    StoreHost, StorePublishers, StoreService,
 };
 
 use crate::api::ApiMachine;
@@ -47,13 +48,24 @@ pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
     crate::api::check_components(&args.api.components)?;
-    Machine::start(&args.machine, way, Some(args.listen), Some(&args.api))?.run()
+    let serving = Serving { listen: args.listen, history: args.store_history, api: &args.api };
+    Machine::start(&args.machine, way, Some(serving))?.run()
 }
 
 /// `trireme agent`.
 pub(crate) fn run_agent(args: &AgentArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Agent, args.join, args.token.as_deref())?;
-    Machine::start(&args.machine, way, None, None)?.run()
+    Machine::start(&args.machine, way, None)?.run()
+}
+
+/// What servers do beside agents.
+#[derive(Clone, Copy)]
+struct Serving<'a> {
+    listen: SocketAddr,
+    /// How long the store keeps its history.
+    history: Duration,
+    /// How the Kubernetes API is served.
+    api: &'a ApiArgs,
 }
 
 struct Machine {
@@ -71,16 +83,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(
-        args: &MachineArgs,
-        way: Way,
-        listen: Option<SocketAddr>,
-        api: Option<&ApiArgs>,
-    ) -> anyhow::Result<Self> {
+    fn start(args: &MachineArgs, way: Way, serving: Option<Serving<'_>>) -> anyhow::Result<Self> {
         let started = Instant::now();
         install_crypto_provider();
         trireme_kernel::install_panic_hook();
         let data = DataDir::open(&args.data.data_dir)?;
+        let listen = serving.map(|serving| serving.listen);
         let profile =
             crate::membership::Profile::decide(&data, args.node_name.as_deref(), way.role(), listen)?;
         let faults = Faults::new();
@@ -137,20 +145,20 @@ impl Machine {
         tree.add(ClusterActor::spec(Arc::new(cluster)))?;
         tree.add(Renewal::spec(renewal))?;
         tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
-        if let Some(store) = &store {
+        if let (Some(store), Some(serving)) = (&store, serving) {
             store.set_bus(bus.clone());
             tree.add(StoreActor::spec(Arc::clone(store)))?;
-            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
+            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope(serving.history)))?;
         }
-        let api = match (api, address, &store, &membership.authority) {
-            (Some(args), Some(address), Some(store), Some(authority)) => {
+        let api = match (serving, address, &store, &membership.authority) {
+            (Some(Serving { listen, api: args, .. }), Some(address), Some(store), Some(authority)) => {
                 let machine = ApiMachine {
                     store: Arc::clone(store),
                     authority: Arc::clone(authority),
                     trust: api_trust,
                     name: me.name(),
                     listen: address,
-                    any_port: listen.is_some_and(|asked| asked.port() == 0),
+                    any_port: listen.port() == 0,
                     io: kernel.io(),
                 };
                 let started = kernel.io().block_on(crate::api::start(args, machine))?;
@@ -199,7 +207,7 @@ impl Machine {
             self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
         let members = members.context("the machine's tree of actors did not start")?;
         if let Some(store) = &self.store {
-            store_stands(store).await?;
+            store_stands(store, START_LIMIT).await?;
         }
         if let Some((api, args)) = &self.api {
             crate::api::ready(api, args, &self.data.admin(), &self.args.data.data_dir).await?;
@@ -246,22 +254,41 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
 }
 
 /// The actors that run where the leader is.
-fn leader_scope() -> ScopeChildren {
-    Arc::new(|scope, reign| scope.child(ClusterClock::spec(reign)))
+fn leader_scope(history: Duration) -> ScopeChildren {
+    Arc::new(move |scope, reign| {
+        scope
+            .child(ClusterClock::spec(reign))
+            .child(ClusterCompactor::spec(reign, history))
+            .child(ClusterAuditor::spec(reign))
+    })
 }
 
 /// The member is in the cluster; whether there is a quorum is not for one machine to wait for.
-async fn store_stands(store: &StoreHost) -> anyhow::Result<()> {
+///
+/// A member that was part of the cluster before waits however long its database takes to open: ending it would only
+/// make it begin anew. A server that nobody has ever taken in gives up, since most likely something is wrong with the
+/// way in.
+async fn store_stands(store: &StoreHost, limit: Duration) -> anyhow::Result<()> {
     let mut standing = store.standing();
-    let settled = standing.wait_for(|standing| !matches!(standing, Standing::Joining { .. }));
-    let settled =
-        tokio::time::timeout(START_LIMIT, settled).await.map(|settled| settled.map(|now| now.clone()));
-    match settled {
-        Ok(Ok(Standing::Refused { why })) => bail!("{why}"),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => {
-            bail!("this server is not taken into the cluster: {:?}", *store.standing().borrow())
+    loop {
+        let settled = standing.wait_for(|standing| !matches!(standing, Standing::Joining { .. }));
+        match tokio::time::timeout(limit, settled).await.map(|settled| settled.map(|now| now.clone())) {
+            Ok(Ok(Standing::Refused { why })) => bail!("{why}"),
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) => bail!("the store was closed before this server was part of the cluster"),
+            Err(_) => {}
         }
+        let why = match &*store.standing().borrow() {
+            Standing::Joining { why: Some(why) } => why.clone(),
+            _ => "no server has answered".to_owned(),
+        };
+        if store.never_admitted() {
+            bail!(
+                "this server was not taken into the cluster within {limit:?}: {why}. Check that the servers of the \
+                 cluster run and can be reached from here (trireme raft status on one of them), then start it again"
+            );
+        }
+        tracing::warn!(why, waited = ?limit, "this server is a member, but its store does not stand yet: waiting on");
     }
 }
 
@@ -280,12 +307,37 @@ fn save_admin(data: &DataDir, membership: &Membership, address: Option<SocketAdd
     let mut servers = vec![address];
     let known = membership.book.servers().filter(|(name, _)| name.kind() == IdentityKind::Server);
     servers.extend(known.map(|(_, known)| known).filter(|known| *known != address));
-    let admin = match Admin::load(&data.admin()) {
-        Ok(admin) if !admin.is_stale(authority) => Admin { servers, ..admin },
-        _ => Admin::issue(authority, servers)?,
-    };
     if address.ip().is_unspecified() {
         bail!("--listen {address}: name an address that other machines can dial, not all of them");
     }
+    let admin = match Admin::load(&data.admin()) {
+        // Nothing to write: a full disk is no obstacle.
+        Ok(admin) if !admin.is_stale(authority) && admin.servers == servers => return Ok(()),
+        Ok(admin) if !admin.is_stale(authority) => Admin { servers, ..admin },
+        _ => Admin::issue(authority, servers)?,
+    };
     Ok(admin.save(&data.admin())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its database is still being opened, as a large one on a slow disk is: it is nobody who was never taken in.
+    #[tokio::test]
+    async fn a_known_member_waits_however_long_its_database_takes_to_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = StoreHost::new(HostParts {
+            me: IdentityName::new(IdentityKind::Server, "s1").expect("a name"),
+            cluster: "c".to_owned(),
+            dir: folder.path().join("store"),
+            member_file: folder.path().join("store.json"),
+            alone: false,
+            config: StoreConfig::default(),
+            io: tokio::runtime::Handle::current(),
+        });
+        let limit = Duration::from_millis(10);
+        let stood = tokio::time::timeout(limit * 20, store_stands(&host, limit)).await;
+        assert!(stood.is_err(), "it gave up: {stood:?}");
+    }
 }

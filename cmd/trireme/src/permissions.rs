@@ -29,3 +29,85 @@ pub(crate) fn permissions() -> PermissionTable {
         Rule::allow(node(), "/server/*/cluster", exactly(ListMembers::NAME)),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trireme_bus::PeerIdentity;
+    use trireme_bus::permission::SUBSCRIBE_CALL;
+    use trireme_process::cluster::{CreateToken, RevokeMachine};
+    use trireme_process::{ArmFault, HealFaults};
+    use trireme_store::calls::{
+        Admit, ChangeMember, CommitRestore, Get, Propose, SetDiskFaults, TransferLeadership,
+    };
+
+    const CLASSES: [Class; 4] = [Class::Raft, Class::Control, Class::Watch, Class::Bulk];
+
+    fn may(who: &PeerIdentity, path: &str, call: &str) -> Vec<Class> {
+        let table = permissions();
+        CLASSES.into_iter().filter(|class| table.check(who, path, call, *class).is_ok()).collect()
+    }
+
+    fn node() -> PeerIdentity {
+        PeerIdentity::new(IdentityKind::Node, "a1")
+    }
+
+    #[test]
+    fn a_node_comes_near_nothing_of_a_server_but_its_own_certificate() {
+        let forbidden = [
+            ("/server/s1/faults", ArmFault::NAME),
+            ("/server/s1/faults", HealFaults::NAME),
+            ("/server/s1/cluster", RevokeMachine::NAME),
+            ("/server/s1/cluster", CreateToken::NAME),
+            ("/server/s1/store", Propose::NAME),
+            ("/server/s1/store", Get::NAME),
+            ("/server/s1/store", Admit::NAME),
+            ("/server/s1/store", ChangeMember::NAME),
+            ("/server/s1/store", TransferLeadership::NAME),
+            ("/server/s1/store", CommitRestore::NAME),
+            ("/server/s1/store", SetDiskFaults::NAME),
+            ("/server/s1/store", SUBSCRIBE_CALL),
+            ("/server/s1/store", "raft.ask"),
+            ("/server/s1/store", "raft.stream"),
+            ("/cluster/clock", "anything"),
+            ("/node/a2/faults", ArmFault::NAME),
+            ("/node/a10", "anything"),
+        ];
+        for (path, call) in forbidden {
+            assert_eq!(may(&node(), path, call), [], "{call} at {path}");
+        }
+        for call in [RenewCertificate::NAME, ListMembers::NAME] {
+            let classes = may(&node(), "/server/s1/cluster", call);
+            assert!(
+                classes.contains(&Class::Control) && !classes.contains(&Class::Raft),
+                "{call}: {classes:?}"
+            );
+        }
+        assert!(may(&node(), "/node/a1/kubelet", "anything").contains(&Class::Control));
+    }
+
+    #[test]
+    fn only_servers_speak_raft_whatever_groups_the_others_are_in() {
+        let path = "/server/s1/store";
+        let server = PeerIdentity::new(IdentityKind::Server, "s2");
+        assert_eq!(may(&server, path, "raft.ask"), CLASSES);
+        for kind in [IdentityKind::Node, IdentityKind::User, IdentityKind::Component] {
+            let mut peer = PeerIdentity::new(kind, "x");
+            assert_eq!(may(&peer, path, Propose::NAME), [], "{kind:?}");
+            peer.groups.push(GROUP_MASTERS.to_owned());
+            assert_eq!(may(&peer, path, "raft.ask"), [], "{kind:?}");
+            let classes = may(&peer, path, Propose::NAME);
+            assert!(classes.contains(&Class::Control) && !classes.contains(&Class::Raft), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_in_no_group_may_nothing() {
+        for kind in [IdentityKind::User, IdentityKind::Component] {
+            let peer = PeerIdentity::new(kind, "somebody");
+            for path in ["/server/s1/faults", "/server/s1/cluster", "/node/somebody"] {
+                assert_eq!(may(&peer, path, ListMembers::NAME), [], "{path}");
+            }
+        }
+    }
+}

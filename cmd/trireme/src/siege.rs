@@ -25,7 +25,7 @@ pub(crate) struct SiegeArgs {
 
     /// Kinds of faults, comma separated: kill, kill-leader, kill-all, freeze, freeze-leader, minority, majority, ring,
     /// one-way, slow, lossy, duplicate, reorder, transfer, churn, kill-actor, slow-disk, failing-disk, no-room,
-    /// full-disk (root only); or `all` (all but full-disk), or `none`.
+    /// torn-tail, clock, full-disk (root only); or `all` (all but full-disk), `everything` (as root), or `none`.
     #[arg(long, default_value = "all", value_name = "LIST")]
     faults: String,
 
@@ -132,6 +132,7 @@ fn settings(args: &SiegeArgs, seed: u64) -> anyhow::Result<Settings> {
 fn kinds(list: &str) -> anyhow::Result<Vec<FaultKind>> {
     match list {
         "all" => Ok(FaultKind::unprivileged()),
+        "everything" => Ok(FaultKind::ALL.to_vec()),
         "none" => Ok(Vec::new()),
         names => names.split(',').map(|name| Ok(name.trim().parse()?)).collect(),
     }

@@ -100,9 +100,12 @@ enum Task {
         /// Only the entries whose name contains this text (may be repeated)
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
-        /// Print the entries of cmd/xtask/mutants.toml and stop
+        /// Print the entries of the list and stop
         #[arg(long)]
         list: bool,
+        /// Plant the bugs of cmd/xtask/mutants-siege.toml instead, each of which a siege of real processes must catch
+        #[arg(long)]
+        siege: bool,
     },
 }
 
@@ -116,8 +119,13 @@ fn main() -> Result<ExitCode> {
             golden::run(&workspace, &golden::Options { corpus, areas: area, jobs, record })?
         }
         Task::Test { no_mutants } => suite::run(&workspace, !no_mutants)?,
-        Task::Mutants { only, list } if list => mutants::list(&workspace, &only)?,
-        Task::Mutants { only, .. } => mutants::run(&workspace, &only)?,
+        Task::Mutants { only, list, siege } => {
+            let file = if siege { mutants::SIEGE_FILE } else { mutants::SPEC_FILE };
+            match list {
+                true => mutants::list(&workspace, file, &only)?,
+                false => mutants::run(&workspace, file, &only)?,
+            }
+        }
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }

@@ -28,5 +28,5 @@ pub(crate) fn run(workspace: &Workspace, with_mutants: bool) -> Result<bool> {
         headline("planted bugs: left out, because the tests fail without them already");
         return Ok(false);
     }
-    Ok(mutants::run(workspace, &[])? && docs)
+    Ok(mutants::run(workspace, mutants::SPEC_FILE, &[])? && docs)
 }

@@ -1,6 +1,7 @@
 //! Wall-clock time in whole seconds, the resolution of an X.509 validity.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::UnixTime;
@@ -13,6 +14,9 @@ use time::format_description::well_known::Rfc3339;
 /// Decisions in this crate take it as an argument; only [`WallTime::now`] reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WallTime(u64);
+
+/// Fault point: how far this process's wall clock is set off, in seconds.
+static OFF_BY_S: AtomicI64 = AtomicI64::new(0);
 
 /// 9999-12-31T23:59:59Z, the last moment an X.509 time can express.
 const LATEST_SECONDS: u64 = 253_402_300_799;
@@ -34,7 +38,17 @@ impl WallTime {
     /// Reads the machine's clock. For shells; a clock before 1970 reads as 1970.
     pub fn now() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::from_unix_seconds(since_epoch.as_secs())
+        Self::read(since_epoch.as_secs())
+    }
+
+    /// Fault point for chaos runs: from now on this process reads a clock that is wrong by so many seconds, also when
+    /// it judges certificates. Zero heals it.
+    pub fn set_off_by(seconds: i64) {
+        OFF_BY_S.store(seconds, Ordering::Relaxed);
+    }
+
+    fn read(seconds: u64) -> Self {
+        Self::from_unix_seconds(seconds.saturating_add_signed(OFF_BY_S.load(Ordering::Relaxed)))
     }
 
     /// This moment plus `span`, clamped to [`WallTime::LATEST`].
@@ -55,7 +69,7 @@ impl WallTime {
     }
 
     pub(crate) fn from_tls(now: UnixTime) -> Self {
-        Self::from_unix_seconds(now.as_secs())
+        Self::read(now.as_secs())
     }
 
     pub(crate) fn to_tls(self) -> UnixTime {

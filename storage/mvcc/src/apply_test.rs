@@ -330,3 +330,33 @@ fn the_hash_tells_a_lost_an_extra_and_a_changed_object() {
     log.state.keyspace.insert(Object::new("/c".into(), b"", create, modified, 1, None).into());
     assert_eq!(log.state.recompute_hash().difference(&whole), Some("live objects"));
 }
+
+#[test]
+fn hashes_of_past_indexes_are_known_and_a_planted_divergence_shows() {
+    let mut log = Log::new();
+    let mut other = Log::new();
+    let mut hashes = vec![log.state.hash()];
+    for number in 1..=3 * CHECKPOINT_ENTRIES + 5 {
+        let write = Proposal::transaction(vec![], vec![put(&format!("/{}", number % 7), "x")]);
+        log.apply(write.clone()).unwrap();
+        other.apply(write).unwrap();
+        hashes.push(log.state.hash());
+    }
+    for (index, hash) in (0..).zip(&hashes) {
+        let known = index == log.state.applied_index() || (index > 0 && index % CHECKPOINT_ENTRIES == 0);
+        assert_eq!(log.state.hash_at(index), known.then_some(*hash), "{index}");
+    }
+    assert_eq!(log.state.last_checkpoint().map(|hash| hash.index), Some(3 * CHECKPOINT_ENTRIES));
+    assert!(other.state.plant_divergence());
+    assert_eq!(log.state.hash().difference(&other.state.hash()), Some("live objects"));
+    assert_eq!(other.state.hash(), other.state.recompute_hash(), "the sums follow the content");
+    assert!(!State::new().plant_divergence(), "nothing to change");
+}
+
+#[test]
+fn limits_under_which_nothing_works_are_named() {
+    assert_eq!(Limits::default().check(), Ok(()));
+    let refused = Limits { history_changes: 0, ..Limits::default() }.check().unwrap_err();
+    assert!(refused.to_string().contains("history_changes cannot be 0"), "{refused}");
+    assert_eq!(refused.retry(), Retry::Never);
+}

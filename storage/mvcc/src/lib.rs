@@ -60,7 +60,7 @@ pub use restore::{Restore, SnapshotError};
 pub use revision::{LeaseId, Revision};
 pub use sessions::{Client, Recorded};
 pub use snapshot::{Chunks, Snapshot};
-pub use state::{Sizes, State};
+pub use state::{CHECKPOINT_ENTRIES, CHECKPOINTS_MAX, Sizes, State};
 pub use state_hash::StateHash;
 pub use watch::{Batch, Cursor, CursorId, Filter, ReadLimits, WatchError, WatchRequest, Watches};
 

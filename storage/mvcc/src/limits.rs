@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::Refusal;
+
 /// Longest key accepted, in bytes. The longest Kubernetes path (group, resource, namespace, name) is near 700.
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Largest value accepted, in bytes; the request limit of the upstream API server.
@@ -55,6 +57,37 @@ pub struct Limits {
     pub history_changes: u64,
     /// Bytes of the history: superseded values and the fixed part of each change.
     pub history_bytes: u64,
+}
+
+/// Fewest changes that a history may be limited to: below, every watcher would have to list again and again.
+pub const HISTORY_CHANGES_MIN: u64 = 1_000;
+/// Fewest bytes that a history may be limited to: one change of the largest size has room.
+pub const HISTORY_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// Fewest bytes that live objects may be limited to.
+pub const SPACE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Smallest reserve, in bytes: what deletes and leader-scope writers need when the space is used up.
+pub const RESERVE_BYTES_MIN: u64 = 1024 * 1024;
+
+impl Limits {
+    /// Refuses limits under which a cluster could not do its work. For whoever takes limits from outside: the state
+    /// machine itself carries out what the log says.
+    ///
+    /// # Errors
+    /// The first limit that is too small.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let least = [
+            ("history_changes", self.history_changes, HISTORY_CHANGES_MIN),
+            ("history_bytes", self.history_bytes, HISTORY_BYTES_MIN),
+            ("space_bytes", self.space_bytes, SPACE_BYTES_MIN),
+            ("reserve_bytes", self.reserve_bytes, RESERVE_BYTES_MIN),
+        ];
+        match least.into_iter().find(|(_, value, least)| value < least) {
+            Some((limit, value, least)) => {
+                Err(Refusal::LimitTooSmall { limit: limit.to_owned(), value, least })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Limits {

@@ -244,6 +244,16 @@ pub enum Refusal {
         /// What it acknowledges.
         acknowledged: u64,
     },
+    /// A limit under which the cluster could not do its work.
+    #[error("the limit {limit} cannot be {value}: it is at least {least}")]
+    LimitTooSmall {
+        /// Which.
+        limit: String,
+        /// What was asked for.
+        value: u64,
+        /// The least.
+        least: u64,
+    },
 }
 
 impl Refusal {
@@ -270,7 +280,8 @@ impl Refusal {
             | Self::DuplicateKey { .. }
             | Self::BumpTooFar { .. }
             | Self::RequestFromFuture { .. }
-            | Self::RequestOrder { .. } => Retry::Never,
+            | Self::RequestOrder { .. }
+            | Self::LimitTooSmall { .. } => Retry::Never,
         }
     }
 }

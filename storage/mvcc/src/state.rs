@@ -1,5 +1,6 @@
 //! The replicated state machine: everything that the log has decided.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::delta::Delta;
@@ -14,6 +15,11 @@ use crate::record::Meta;
 use crate::revision::{LeaseId, Revision};
 use crate::sessions::Sessions;
 use crate::state_hash::StateHash;
+
+/// Every how many log entries a hash is kept for comparison.
+pub const CHECKPOINT_ENTRIES: u64 = 64;
+/// How many of them are kept: 65,536 entries' worth, seconds even at the highest rates, in 100 KiB.
+pub const CHECKPOINTS_MAX: usize = 1_024;
 
 /// The replicated state. Equal logs give equal states on every member, whatever the batches, restarts and
 /// snapshots in between; [`State::hash`] lets members check that.
@@ -31,6 +37,8 @@ pub struct State {
     pub(crate) history: History,
     pub(crate) leases: Leases,
     pub(crate) sessions: Sessions,
+    /// Hashes of past indexes, so that members that are not at the same index can be compared. Of this process only.
+    pub(crate) checkpoints: VecDeque<StateHash>,
 }
 
 /// Sizes for metrics and quota decisions; bytes as charged, see [`crate::limits`].
@@ -76,7 +84,14 @@ impl State {
         self.highest_term = self.highest_term.max(term);
         let outcome = self.decide(index, proposal, delta);
         self.bound_history(delta);
-        delta.finish_entry(self.meta());
+        let meta = self.meta();
+        if index.is_multiple_of(CHECKPOINT_ENTRIES) {
+            if self.checkpoints.len() >= CHECKPOINTS_MAX {
+                self.checkpoints.pop_front();
+            }
+            self.checkpoints.push_back(meta.hash());
+        }
+        delta.finish_entry(meta);
         Ok(outcome)
     }
 
@@ -189,6 +204,39 @@ impl State {
     /// Hash of the whole state at the applied index, kept up in O(1) per write.
     pub fn hash(&self) -> StateHash {
         self.meta().hash()
+    }
+
+    /// The hash as it was right after the entry at `index`: known for the applied index, and for multiples of
+    /// [`CHECKPOINT_ENTRIES`] among the last [`CHECKPOINTS_MAX`] of them that this process applied.
+    pub fn hash_at(&self, index: u64) -> Option<StateHash> {
+        if index == self.applied_index {
+            return Some(self.hash());
+        }
+        let at = self.checkpoints.binary_search_by_key(&index, |hash| hash.index).ok()?;
+        self.checkpoints.get(at).copied()
+    }
+
+    /// The last hash of [`State::hash_at`] before the applied index.
+    pub fn last_checkpoint(&self) -> Option<StateHash> {
+        self.checkpoints.back().copied()
+    }
+
+    /// Fault point for the comparison of members: changes one live object behind the log's back, as a flipped bit in
+    /// memory would. False when there is none.
+    pub fn plant_divergence(&mut self) -> bool {
+        let Some(old) = self.keyspace.iter_from(&[]).next().cloned() else { return false };
+        let mut value = old.value().to_vec();
+        match value.first_mut() {
+            Some(byte) => *byte ^= 1,
+            None => value.push(1),
+        }
+        let (key, created, at) = (old.key().clone(), old.create_revision(), old.mod_revision());
+        let object = Arc::new(Object::new(key, &value, created, at, old.version(), old.lease()));
+        self.live_bytes = self.live_bytes + object.size_bytes() - old.size_bytes();
+        self.objects_hash =
+            self.objects_hash.wrapping_sub(old.fingerprint()).wrapping_add(object.fingerprint());
+        self.keyspace.insert(object);
+        true
     }
 
     /// The same hash computed from nothing but the content: O(state), for tests and for `load`.

@@ -80,6 +80,7 @@ fn log_rates(batch: u64, bytes: usize) -> [f64; 2] {
                     .collect();
                 log.append(&entries).unwrap();
                 log.sync().unwrap();
+                log.tidy().unwrap();
                 *next += batch;
             }
             *spent += started.elapsed();

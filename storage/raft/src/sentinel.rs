@@ -125,6 +125,25 @@ impl Sentinel {
         }
     }
 
+    /// The same, but a sync that is due is left to [`Sentinel::sync_due`] as long as it comes within another turn.
+    pub fn advance_lazily(&mut self, position: Position) -> Result<(), SentinelError> {
+        self.write(position)?;
+        self.unsynced += 1;
+        match self.sync {
+            SentinelSync::Every(n) if self.unsynced < n.saturating_mul(2) => Ok(()),
+            SentinelSync::Every(_) | SentinelSync::Always => self.sync_now(),
+        }
+    }
+
+    /// Syncs the file if that is due.
+    pub fn sync_due(&mut self) -> Result<(), SentinelError> {
+        match self.sync {
+            SentinelSync::Every(n) if self.unsynced < n => Ok(()),
+            SentinelSync::Every(_) | SentinelSync::Always if self.unsynced > 0 => self.sync_now(),
+            SentinelSync::Every(_) | SentinelSync::Always => Ok(()),
+        }
+    }
+
     /// Syncs the file itself.
     pub fn sync_now(&mut self) -> Result<(), SentinelError> {
         let fail = |source| SentinelError::Io { what: "syncing", path: self.path.clone(), source };
@@ -187,6 +206,24 @@ mod tests {
         disk.remove(path).unwrap();
         let refused = Sentinel::open(&disk, path, SentinelSync::Always).map(|_| ()).unwrap_err();
         assert!(matches!(refused, SentinelError::Missing { .. }));
+    }
+
+    #[test]
+    fn a_lazy_sync_is_never_later_than_two_turns() {
+        for (asked, least) in [(true, 8), (false, 8)] {
+            let disk = SimDisk::new();
+            let path = Path::new("/d/sentinel");
+            let mut sentinel = Sentinel::create(&disk, path, SentinelSync::Every(4)).unwrap();
+            for n in 1..=if asked { 11 } else { 15 } {
+                sentinel.advance_lazily(at(n)).unwrap();
+                if asked {
+                    sentinel.sync_due().unwrap();
+                }
+            }
+            disk.power_cut(3);
+            let found = Sentinel::open(&disk, path, SentinelSync::Always).unwrap().position().major;
+            assert!(found >= least, "asked: {asked}, found {found}");
+        }
     }
 
     #[test]

@@ -61,6 +61,98 @@ async fn a_lost_leader_is_replaced_and_comes_back() {
     }
 }
 
+/// Members that are heard but do not hear, or the other way round: whatever is acknowledged meanwhile, by whichever
+/// member believes to lead, is in the one log under the index that was told, and no index was told twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_way_cuts_never_make_two_leaders_that_acknowledge() {
+    const ROUND: Duration = Duration::from_millis(900);
+    let quick = StoreConfig { heartbeat_ms: 50, election_ms: (150, 300), ..StoreConfig::default() };
+    let cluster = Cluster::start(3, LogKind::Segmented, quick).await;
+    cluster.leader().await;
+    let mut acknowledged: Vec<(u64, String)> = Vec::new();
+    for round in 0..6_u64 {
+        let leader = cluster.leader().await;
+        let other = 1 + leader % 3;
+        let third = 6 - leader - other;
+        match round % 3 {
+            // The leader is heard by all and hears nobody.
+            0 => [other, third].into_iter().for_each(|from| cluster.net.cut(from, leader)),
+            // The leader hears all and is heard by nobody.
+            1 => [other, third].into_iter().for_each(|to| cluster.net.cut(leader, to)),
+            // Each hears one of the others only.
+            _ => {
+                for (from, to) in [(leader, other), (other, third), (third, leader)] {
+                    cluster.net.cut(from, to);
+                }
+            }
+        }
+        let started = std::time::Instant::now();
+        let writers = (1..=3).map(|id| {
+            let cluster = &cluster;
+            async move {
+                let mut told = Vec::new();
+                for n in 0.. {
+                    if started.elapsed() > ROUND {
+                        break;
+                    }
+                    let key = format!("{round}-{id}-{n}");
+                    let limit = Duration::from_millis(200);
+                    if let Ok(committed) = cluster.store(id).propose(put(&key, "v"), limit).await {
+                        committed.outcome.unwrap();
+                        told.push((committed.index, key));
+                    }
+                }
+                told
+            }
+        });
+        for told in futures_util::future::join_all(writers).await {
+            acknowledged.extend(told);
+        }
+        cluster.net.heal();
+    }
+    cluster.leader().await;
+    cluster.put_ok(1, "last", "v").await;
+    cluster.converge().await;
+    assert!(acknowledged.len() > 20, "only {} writes came through", acknowledged.len());
+    let indexes: BTreeSet<u64> = acknowledged.iter().map(|(index, _)| *index).collect();
+    assert_eq!(indexes.len(), acknowledged.len(), "one index was told for two writes");
+    for (index, key) in &acknowledged {
+        for id in 1..=3 {
+            assert_eq!(cluster.get(id, key).as_deref(), Some("v"), "{key}, told at {index}, is lost at {id}");
+        }
+    }
+    // Later in the log means later in revisions: the order that was told is the order of the log.
+    let mut by_index = acknowledged.clone();
+    by_index.sort();
+    let revisions: Vec<u64> = by_index
+        .iter()
+        .map(|(_, key)| {
+            cluster.store(1).read(|state| state.get(key.as_bytes()).unwrap().mod_revision().get())
+        })
+        .collect();
+    assert!(revisions.windows(2).all(|pair| pair[0] < pair[1]), "the log has another order than was told");
+}
+
+/// A member that is away is asked now and then, not as fast as the processor can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_away_costs_its_leader_nothing() {
+    const AWAY: Duration = Duration::from_secs(2);
+    let mut cluster = Cluster::start(3, LogKind::Segmented, config()).await;
+    let leader = cluster.leader().await;
+    let away = *cluster.stores.keys().find(|id| **id != leader).unwrap();
+    cluster.stop(away).await;
+    let (started, before) = (std::time::Instant::now(), cluster.net.streams_asked());
+    while started.elapsed() < AWAY {
+        cluster.put_ok(leader, "k", "v").await;
+    }
+    let asked = cluster.net.streams_asked() - before;
+    let most = u64::try_from(started.elapsed().as_millis()).unwrap() / 10;
+    assert!(asked > 0 && asked < most, "{asked} attempts in {:?}", started.elapsed());
+    cluster.restart(away).await;
+    cluster.put_ok(away, "after", "z").await;
+    cluster.converge().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_members_restart_with_everything() {
     for kind in [LogKind::Segmented, LogKind::Sled] {
@@ -328,41 +420,6 @@ async fn a_follower_with_a_stalling_disk_does_not_hold_up_writes() {
     // Thirty writes that each waited for the slow one would take a minute.
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     cluster.faults[&slow].slow_sync(Duration::ZERO);
-    cluster.converge().await;
-}
-
-/// With the default times. Each of these disks and links is slower than a heartbeat; none is silent.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loaded_cluster_keeps_its_leader() {
-    const WRITERS: u64 = 16;
-    const LOADED: Duration = Duration::from_secs(6);
-    let cluster = Cluster::start(3, LogKind::Segmented, StoreConfig::default()).await;
-    cluster.leader().await;
-    // Each append takes 150 ms and more, twice the heartbeat interval.
-    for faults in cluster.faults.values() {
-        faults.slow_sync(Duration::from_millis(120));
-    }
-    cluster.net.delay(Duration::from_millis(15));
-    cluster.put_ok(1, "k", "v").await;
-    let before = *cluster.store(cluster.leader().await).leadership().borrow();
-    let started = std::time::Instant::now();
-    let writers = (0..WRITERS).map(|writer| {
-        let cluster = &cluster;
-        async move {
-            let mut written = 0_u64;
-            while started.elapsed() < LOADED {
-                cluster.put_ok(1 + writer % 3, &format!("k{writer}"), &"v".repeat(50_000)).await;
-                written += 1;
-            }
-            written
-        }
-    });
-    let written: u64 = futures_util::future::join_all(writers).await.into_iter().sum();
-    assert!(written >= 2 * WRITERS, "only {written} writes came through");
-    let after = *cluster.store(cluster.leader().await).leadership().borrow();
-    assert_eq!((after.term, after.leader), (before.term, before.leader), "a living leader was replaced");
-    cluster.faults.values().for_each(|faults| faults.slow_sync(Duration::ZERO));
-    cluster.net.delay(Duration::ZERO);
     cluster.converge().await;
 }
 

@@ -11,7 +11,8 @@ use trireme_raft::store::Store;
 
 use super::Reign;
 use super::plan::{Situation, Step, plan_scope};
-use crate::host::{Member, StoreHost};
+use crate::host::StoreHost;
+use crate::member::Member;
 
 /// The scope's supervisor below the root.
 const SCOPE: &str = "cluster";
@@ -88,10 +89,9 @@ impl Scope {
             // A member that is opened anew is another one.
             match self.host.running(GONE_LIMIT).await {
                 Ok(member) => {
-                    let mut alive = member.alive.clone();
                     tokio::select! {
                         () = self.follow(&member) => {}
-                        _closed = alive.changed() => {}
+                        () = member.finished() => {}
                     }
                     self.stop().await;
                     tokio::time::sleep(PAUSE).await;

@@ -9,11 +9,17 @@
 //! before that of a later one starts here. The scope belongs to the process: a killed `LeaderScope` leaves it
 //! running, and the next incarnation stops it if it should not.
 
+mod auditor;
 mod clock;
+mod compaction;
+mod compactor;
 mod leader_scope;
 mod plan;
 mod reign;
+mod verdict;
 
+pub use auditor::ClusterAuditor;
 pub use clock::ClusterClock;
+pub use compactor::ClusterCompactor;
 pub use leader_scope::{LeaderScope, ScopeChildren};
 pub use reign::Reign;

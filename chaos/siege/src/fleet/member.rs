@@ -11,9 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, oneshot};
+use trireme_core::Rng;
 use trireme_process::Admin;
 
 use super::tmpfs::Tmpfs;
+use super::torn::{Torn, tear};
 use super::{FleetError, START_LIMIT};
 use crate::link::{Link, Server};
 
@@ -143,6 +145,11 @@ impl Member {
         }
     }
 
+    /// Tears the end of its log that no sync covered, as a power cut may. Only while its process is dead.
+    pub(crate) fn tear_log(&self, rng: &mut Rng) -> std::io::Result<Torn> {
+        tear(&self.folder.join("store").join("log"), rng)
+    }
+
     /// Takes the file system away, once the process is gone.
     pub(crate) fn release_disk(&self) {
         if let Some(disk) = &self.disk {
@@ -175,6 +182,8 @@ impl Member {
                 "server",
                 "--stop-on-stdin-eof",
                 "--listen=127.0.0.1:0",
+                // The whole log is read at the end.
+                "--store-history=24h",
             ])
             .arg(format!("--data-dir={}", self.folder.display()))
             .arg(format!("--node-name={}", self.name))

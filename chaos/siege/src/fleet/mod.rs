@@ -6,6 +6,7 @@
 
 mod member;
 mod tmpfs;
+mod torn;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

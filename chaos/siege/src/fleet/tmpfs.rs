@@ -1,19 +1,20 @@
 //! A small file system in memory for one member, so that it can be filled without harm to anybody else.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::FleetError;
 
 /// Its size: room for the store's reserve, its first segments and a while of writing.
 const SIZE: &str = "size=768m,mode=0700";
-/// Written at a time while filling, in bytes.
-const FILL_BYTES: usize = 1024 * 1024;
-/// Most writes while filling; above the size in any case.
-const FILL_LIMIT: usize = 1024;
+/// Taken at a time while filling, in bytes: ever smaller pieces until not even a page fits.
+const PIECES: [u64; 3] = [64 * 1024 * 1024, 1024 * 1024, 4096];
+/// Most pieces of one size; above the size of the file system, or of the larger piece, in any case.
+const PIECES_MAX: usize = 1024;
 
 pub(super) struct Tmpfs {
     root: PathBuf,
@@ -31,17 +32,19 @@ impl Tmpfs {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// Writes until nothing more fits.
+    /// Takes room until nothing more fits.
     pub(super) fn fill(&self) -> Result<(), FleetError> {
         let path = self.filler();
         let failed = || FleetError::io(format!("{}", path.display()));
-        let mut file = File::create(&path).map_err(failed())?;
-        let block = vec![0x5a; FILL_BYTES];
-        for _ in 0..FILL_LIMIT {
-            match file.write_all(&block) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
-                Err(error) => return Err(failed()(error)),
+        let file = File::create(&path).map_err(failed())?;
+        let mut taken = 0;
+        for piece in PIECES {
+            for _ in 0..PIECES_MAX {
+                match fallocate(&file, FallocateFlags::empty(), taken, piece) {
+                    Ok(()) => taken += piece,
+                    Err(Errno::NOSPC) => break,
+                    Err(error) => return Err(failed()(error.into())),
+                }
             }
         }
         Ok(())

@@ -50,11 +50,15 @@ pub enum FaultKind {
     NoRoom,
     /// One member's file system is full for a while. Needs root, and a Linux that can mount tmpfs.
     FullDisk,
+    /// One member is killed, and what its log had not synced is torn before it starts again: a power cut of one.
+    TornTail,
+    /// The wall clock of one member jumps, ahead or back.
+    Clock,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Kill,
         Self::KillLeader,
         Self::KillAll,
@@ -75,6 +79,8 @@ impl FaultKind {
         Self::FailingDisk,
         Self::NoRoom,
         Self::FullDisk,
+        Self::TornTail,
+        Self::Clock,
     ];
 
     /// The kinds that any user can run.
@@ -105,6 +111,8 @@ impl FaultKind {
             Self::FailingDisk => "failing-disk",
             Self::NoRoom => "no-room",
             Self::FullDisk => "full-disk",
+            Self::TornTail => "torn-tail",
+            Self::Clock => "clock",
         }
     }
 }
@@ -213,6 +221,15 @@ pub enum Fault {
     Disk(Target, DiskHarm),
     /// This member's file system has no room.
     FullDisk(usize),
+    /// SIGKILL, then the end of the log that no sync covered is torn, then a new process.
+    TornTail {
+        /// Whose.
+        member: usize,
+        /// Decides where.
+        seed: u64,
+    },
+    /// The wall clock of the target is off by so many seconds.
+    Clock(Target, i64),
 }
 
 impl fmt::Display for Target {
@@ -250,6 +267,10 @@ impl fmt::Display for Fault {
             Self::Disk(target, DiskHarm::Failing) => write!(f, "fail the syncs of {target}"),
             Self::Disk(target, DiskHarm::NoRoom) => write!(f, "leave no room below the log of {target}"),
             Self::FullDisk(who) => write!(f, "fill the disk of s{}", who + 1),
+            Self::TornTail { member, .. } => {
+                write!(f, "kill -9 s{} and tear the tail of its log", member + 1)
+            }
+            Self::Clock(target, ahead_s) => write!(f, "set the clock of {target} by {ahead_s} s"),
         }
     }
 }

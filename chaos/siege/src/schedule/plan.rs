@@ -11,6 +11,8 @@ const QUIET_FIRST_MS: u64 = 2_000;
 const LASTS_MS: (u64, u64) = (400, 6_000);
 /// Shortest and longest quiet time behind a fault, in milliseconds.
 const QUIET_MS: (u64, u64) = (300, 4_000);
+/// Longest jump of a clock, in seconds: twelve hours, beyond every backdating of a certificate.
+const CLOCK_JUMP_S: u64 = 12 * 3600;
 /// One in this many faults begins while the one before still lasts.
 const OVERLAP_ONE_IN: u64 = 4;
 
@@ -105,6 +107,11 @@ fn fault(rng: &mut Rng, kind: FaultKind, members: usize) -> Fault {
         FaultKind::FailingDisk => Fault::Disk(one, DiskHarm::Failing),
         FaultKind::NoRoom => Fault::Disk(some, DiskHarm::NoRoom),
         FaultKind::FullDisk => Fault::FullDisk(member),
+        FaultKind::TornTail => Fault::TornTail { member, seed: rng.next_u64() },
+        FaultKind::Clock => {
+            let seconds = i64::try_from(rng.between(1, CLOCK_JUMP_S)).expect("far below the limit");
+            Fault::Clock(some, if rng.chance(1, 2) { seconds } else { -seconds })
+        }
     }
 }
 
@@ -129,7 +136,7 @@ mod tests {
         assert!(plan.steps.len() > 2 * FaultKind::ALL.len(), "{}", plan.steps.len());
         let first = &plan.steps[..FaultKind::ALL.len()];
         let distinct: BTreeSet<u8> = first.iter().map(|step| discriminant(step.fault)).collect();
-        assert_eq!(distinct.len(), 9, "every shape of fault: {first:?}");
+        assert_eq!(distinct.len(), 11, "every shape of fault: {first:?}");
     }
 
     fn discriminant(fault: Fault) -> u8 {
@@ -143,6 +150,8 @@ mod tests {
             Fault::KillActor(_) => 6,
             Fault::FullDisk(_) => 7,
             Fault::Disk(..) => 8,
+            Fault::TornTail { .. } => 9,
+            Fault::Clock(..) => 10,
         }
     }
 

@@ -11,10 +11,21 @@ impl<A: Adapter> Simulation<A> {
                 self.peer(peer).down += 1;
                 self.crash(peer);
             }
+            Fault::Blackout => {
+                for peer in 0..self.settings.peers {
+                    self.peer(peer).down += 1;
+                    self.crash(peer);
+                }
+            }
             Fault::Paused { peer } => self.peer(peer).paused += 1,
             Fault::Cut { from, to } => self.network.cut(from, to),
             Fault::Split { side } => {
                 for (from, to) in self.across(&side) {
+                    self.network.cut(from, to);
+                }
+            }
+            Fault::Ring => {
+                for (from, to) in self.strangers() {
                     self.network.cut(from, to);
                 }
             }
@@ -31,10 +42,10 @@ impl<A: Adapter> Simulation<A> {
 
     pub(super) fn end(&mut self, index: usize) -> Result<(), Stopped> {
         match self.plan.episodes[index].fault.clone() {
-            Fault::Down { peer } => {
-                self.peer(peer).down -= 1;
-                if self.peer(peer).down == 0 {
-                    self.start(peer)?;
+            Fault::Down { peer } => self.power_back(peer)?,
+            Fault::Blackout => {
+                for peer in 0..self.settings.peers {
+                    self.power_back(peer)?;
                 }
             }
             Fault::Paused { peer } => {
@@ -51,6 +62,11 @@ impl<A: Adapter> Simulation<A> {
                     self.network.heal(from, to);
                 }
             }
+            Fault::Ring => {
+                for (from, to) in self.strangers() {
+                    self.network.heal(from, to);
+                }
+            }
             Fault::Lossy { per_mille } => self.network.remove_loss(per_mille),
             Fault::SlowSync { peer, by } => {
                 let slow = &mut self.peer(peer).slow_syncs;
@@ -64,10 +80,27 @@ impl<A: Adapter> Simulation<A> {
         Ok(())
     }
 
+    fn power_back(&mut self, peer: PeerId) -> Result<(), Stopped> {
+        self.peer(peer).down -= 1;
+        if self.peer(peer).down > 0 {
+            return Ok(());
+        }
+        self.start(peer)
+    }
+
     /// Every link between one side and the rest.
     pub(super) fn across(&self, side: &[PeerId]) -> Vec<(PeerId, PeerId)> {
         let all =
             (0..self.settings.peers).flat_map(|from| (0..self.settings.peers).map(move |to| (from, to)));
         all.filter(|(from, to)| side.contains(from) != side.contains(to)).collect()
+    }
+
+    /// Every link between two that are no neighbours in the ring.
+    pub(super) fn strangers(&self) -> Vec<(PeerId, PeerId)> {
+        let count = self.settings.peers;
+        let all = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        let near =
+            |from: PeerId, to: PeerId| from == to || (from + 1) % count == to || (to + 1) % count == from;
+        all.filter(|(from, to)| !near(*from, *to)).collect()
     }
 }

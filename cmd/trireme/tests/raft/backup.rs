@@ -1,6 +1,11 @@
 //! Saving and restoring the content.
 
-use trireme_mvcc::Revision;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use trireme_mvcc::{Entry, KeyRange, Limits, Proposal, Refusal, Revision};
+use trireme_raft::store::StoreError;
+use trireme_store::calls::{Consistency, List, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Propose, ReadRefused};
 use trireme_store::{WatchEnd, WatchFilter, WatchMessage, WatchTopic};
 
 use crate::kit::{Cluster, LIMIT};
@@ -63,4 +68,85 @@ async fn a_saved_snapshot_comes_back_under_new_revisions_and_no_watcher_is_foole
     let out = cluster.run("s1", &["raft", "snapshot", "restore", damaged.to_str().unwrap()]);
     assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("damaged"), "{out:?}");
     assert_eq!(content(&all(&client, "/").await), content(&before));
+}
+
+/// Two batches and more, so that there is a half.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_see_what_was_before_a_restore_or_all_of_it() {
+    let cluster = Cluster::start(3).await;
+    let client = cluster.client("s1").await;
+    for index in 0..300 {
+        put(&client, &format!("/kept/{index:03}"), &"x".repeat(5_000)).await;
+    }
+    let file = cluster.folder().join("saved");
+    let file = file.to_str().unwrap();
+    cluster.must("s1", &["raft", "snapshot", "save", file]);
+    for index in 0..300 {
+        put(&client, &format!("/kept/{index:03}"), "now").await;
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let readers = ["s1", "s2", "s3"].map(|name| {
+        let (over, client) = (Arc::clone(&over), cluster.client(name));
+        async move { (over, client.await) }
+    });
+    let mut tasks = Vec::new();
+    for reader in readers {
+        let (over, client) = reader.await;
+        tasks.push(tokio::spawn(async move {
+            let list = List {
+                range: KeyRange::prefix("/kept/"),
+                consistency: Consistency::Local,
+                after: None,
+                limit_objects: PAGE_OBJECTS_MAX,
+                limit_bytes: PAGE_BYTES_MAX,
+            };
+            let (mut refused, mut seen) = (0, 0);
+            while !over.load(Ordering::Acquire) {
+                match client.call(list.clone()).await.unwrap() {
+                    Ok(page) => {
+                        let old = page.items.iter().filter(|item| item.value == "now").count();
+                        assert!(
+                            page.items.len() == 300 && (old == 0 || old == 300),
+                            "{old} old of {}",
+                            page.items.len()
+                        );
+                        seen += 1;
+                    }
+                    Err(ReadRefused::Store(StoreError::Unavailable { why, .. })) => {
+                        assert!(why.contains("being restored"), "{why}");
+                        refused += 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (seen, refused)
+        }));
+    }
+    cluster.must("s2", &["raft", "snapshot", "restore", file]);
+    assert_eq!(all(&client, "/kept/").await.iter().filter(|item| item.value == "now").count(), 0);
+    over.store(true, Ordering::Release);
+    for task in tasks {
+        let (seen, refused) = task.await.unwrap();
+        assert!(seen > 0 && refused > 0, "{seen} lists, {refused} refused");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_under_which_nothing_works_are_refused() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client("s1").await;
+    let silly = [
+        ("history_changes", Limits { history_changes: 0, ..Limits::default() }),
+        ("history_bytes", Limits { history_bytes: 1, ..Limits::default() }),
+        ("space_bytes", Limits { space_bytes: 0, ..Limits::default() }),
+        ("reserve_bytes", Limits { reserve_bytes: 0, ..Limits::default() }),
+    ];
+    for (name, limits) in silly {
+        let call = Propose { proposal: Proposal::new(Entry::Configure(limits)), timeout_ms: 4_000 };
+        let refused = client.call(call).await.unwrap().unwrap_err();
+        let StoreError::Invalid(Refusal::LimitTooSmall { limit, .. }) = refused else { panic!("{refused}") };
+        assert_eq!(limit, name);
+    }
+    let call = Propose { proposal: Proposal::new(Entry::Configure(Limits::default())), timeout_ms: 4_000 };
+    client.call(call).await.unwrap().unwrap().outcome.unwrap();
 }

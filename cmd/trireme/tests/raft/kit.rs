@@ -21,15 +21,23 @@ static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub(crate) struct Cluster {
     folder: TempDir,
     servers: BTreeMap<String, Child>,
+    /// Further arguments of every server.
+    arguments: Vec<&'static str>,
     _alone: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Cluster {
     /// Servers `s1` to `sN`, all voting.
     pub(crate) async fn start(servers: usize) -> Self {
+        Self::start_with(servers, &[]).await
+    }
+
+    /// The same with further arguments of `trireme server`.
+    pub(crate) async fn start_with(servers: usize, arguments: &[&'static str]) -> Self {
         let alone = ONE.lock().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let mut cluster = Self { folder, servers: BTreeMap::new(), _alone: alone };
+        let mut cluster =
+            Self { folder, servers: BTreeMap::new(), arguments: arguments.to_vec(), _alone: alone };
         cluster.spawn("s1", None);
         cluster.until_up("s1").await;
         for index in 2..=servers {
@@ -62,6 +70,7 @@ impl Cluster {
         command
             .arg(format!("--node-name={name}"))
             .arg("--stop-on-stdin-eof")
+            .args(&self.arguments)
             .arg("--ready-file")
             .arg(self.ready(name));
         if let Some((through, token)) = join {
@@ -89,6 +98,13 @@ impl Cluster {
         let mut child = self.servers.remove(name).expect("runs");
         child.kill().expect("our own child");
         child.wait().expect("our own child");
+    }
+
+    /// SIGSTOP, or SIGCONT.
+    pub(crate) fn signal(&self, name: &str, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.servers[name].id()).expect("a pid");
+        let pid = rustix::process::Pid::from_raw(id).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("our own child");
     }
 
     /// Stops it in order.

@@ -7,9 +7,12 @@
 )]
 
 mod actors_killed;
+mod audit;
 mod backup;
+mod bad_input;
 mod disk;
 mod failover;
+mod history;
 mod kit;
 mod lost_data;
 mod measure;

@@ -1,5 +1,8 @@
 //! Growth, removal, hand-over.
 
+use rustix::process::Signal;
+use trireme_store::calls::{SetDiskFaults, Standing};
+
 use crate::kit::Cluster;
 use crate::writer::{Writer, all, check, put};
 
@@ -65,8 +68,72 @@ async fn leadership_moves_where_it_is_asked_to() {
         assert_eq!(cluster.must(&to, &["raft", "transfer", &to]), format!("{to} leads"));
         assert_eq!(cluster.leader().await, to);
     }
+    // To a member whose syncs take nearly as long as an offer is good for.
+    for _ in 0..3 {
+        let leader = cluster.leader().await;
+        let to = cluster.names().into_iter().find(|name| *name != leader).unwrap();
+        let client = cluster.client(&to).await;
+        let slow = SetDiskFaults { sync_delay_ms: 60, dead_man_ms: 60_000, ..SetDiskFaults::default() };
+        client.call(slow).await.unwrap();
+        assert_eq!(cluster.must(&leader, &["raft", "transfer", &to]), format!("{to} leads"));
+        client.call(SetDiskFaults::default()).await.unwrap();
+    }
     let written = writer.stop().await;
     println!("hand-overs: longest gap between writes {:?}", written.longest_gap);
     check(&written, &all(&cluster.client("s1").await, "/move/").await);
     cluster.until_equal().await;
+}
+
+/// It was cut off when it was removed, so it goes on believing in its last leader, who does not speak to it any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_removed_while_it_was_cut_off_stops_calling_itself_a_voter() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.names().into_iter().find(|name| *name != leader && name != "s1").unwrap();
+    cluster.signal(&other, Signal::STOP);
+    cluster.must(&leader, &["raft", "remove", &other]);
+    cluster.signal(&other, Signal::CONT);
+    let started = std::time::Instant::now();
+    loop {
+        let standing = match cluster.try_client(&other).await {
+            Some(client) => {
+                client.call(trireme_store::calls::GetStatus {}).await.ok().map(|now| now.standing)
+            }
+            None => None,
+        };
+        if let Some(Standing::Refused { why }) = standing {
+            assert!(why.contains("was removed from the cluster"), "{why}");
+            break;
+        }
+        assert!(started.elapsed() < crate::kit::LIMIT, "{standing:?}\n{}", cluster.said(&other));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// Nobody can take it in: the cluster has no quorum.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_never_taken_in_gives_up_and_says_why() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.kill("s2");
+    let token = cluster.must("s1", &["token", "create", "--role=server"]);
+    cluster.spawn("s3", Some((cluster.address("s1"), token)));
+    assert!(!cluster.until_ended("s3").await);
+    let said = cluster.said("s3");
+    assert!(said.contains("was not taken into the cluster within") && said.contains("raft status"), "{said}");
+    // A known voter in the same plight is up: it has nobody to ask.
+    cluster.kill("s1");
+    cluster.restart("s2").await;
+}
+
+/// At its restart a founder's log is known before it looks whether it has to found a cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_founder_does_not_try_to_found_again() {
+    let mut cluster = Cluster::start(1).await;
+    put(&cluster.client("s1").await, "/a", "b").await;
+    for _ in 0..5 {
+        cluster.kill("s1");
+        cluster.restart("s1").await;
+    }
+    let said = cluster.said("s1");
+    assert!(!said.contains("not founded yet"), "{said}");
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use trireme_mvcc::{Key, Revision};
-use trireme_store::calls::GetStatus;
-use trireme_store::{WatchFilter, WatchMessage, WatchTopic};
+use trireme_mvcc::limits::HISTORY_BYTES_MIN;
+use trireme_mvcc::{Entry, Key, Limits, Proposal, Revision};
+use trireme_store::StoreClient;
+use trireme_store::calls::{GetStatus, Propose};
+use trireme_store::{WatchEnd, WatchFilter, WatchMessage, WatchStream, WatchTopic};
 
 use crate::kit::{Cluster, LIMIT};
 use crate::writer::{Writer, all, put};
@@ -99,4 +101,53 @@ async fn a_watch_of_one_member_is_not_ended_by_the_death_of_its_actor() {
     let first = tokio::time::timeout(LIMIT, stream.next()).await.unwrap().unwrap();
     let WatchMessage::Events { events, .. } = first else { panic!("{first:?}") };
     assert_eq!(events[0].revision, revision);
+}
+
+/// Reads until the watch ends or has seen this revision. Every event follows the one before: none is lost or doubled.
+async fn read_on(stream: &mut WatchStream, mut last: Revision, to: Revision) -> (Revision, Option<WatchEnd>) {
+    while last < to {
+        match tokio::time::timeout(LIMIT, stream.next()).await.unwrap().unwrap() {
+            WatchMessage::Events { events, .. } => {
+                for event in events {
+                    assert_eq!(event.revision, last.next());
+                    last = event.revision;
+                }
+            }
+            WatchMessage::End(end) => return (last, Some(end)),
+            other => panic!("{other:?}"),
+        }
+    }
+    (last, None)
+}
+
+async fn put_large(client: &StoreClient, count: usize) -> Revision {
+    let value = "x".repeat(100_000);
+    let mut last = Revision::ZERO;
+    for index in 0..count {
+        last = put(client, &format!("/slow/{}", index % 10), &value).await;
+    }
+    last
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_watcher_is_held_back_and_not_cut_off_until_history_ends() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client("s1").await;
+    let limits = Limits { history_bytes: 4 * HISTORY_BYTES_MIN, ..Limits::default() };
+    let call = Propose { proposal: Proposal::new(Entry::Configure(limits)), timeout_ms: 4_000 };
+    client.call(call).await.unwrap().unwrap().outcome.unwrap();
+    let after = client.call(GetStatus {}).await.unwrap().revision;
+    let filter = WatchFilter::Prefix("/slow/".into());
+    let topic = WatchTopic { filter, after, previous: false, bookmark_ms: 0 };
+    let watcher = cluster.client("s1").await;
+    let mut stream = watcher.watch(&topic).unwrap();
+    // More than credit and buffer hold together, less than the history.
+    let last = put_large(&client, 200).await;
+    assert_eq!(read_on(&mut stream, after, last).await, (last, None));
+    // More than the history holds: what is left comes in order, then the end says where history begins.
+    let end = put_large(&client, 800).await;
+    let (reached, ended) = read_on(&mut stream, last, end).await;
+    assert!(reached > last && reached < end, "{reached} of {end}");
+    let Some(WatchEnd::Compacted { position, compacted }) = ended else { panic!("{ended:?}") };
+    assert!(position >= reached && position < compacted && compacted < end, "{position} {compacted}");
 }

@@ -13,24 +13,25 @@ use crate::report::{Paint, headline, paint};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use outcome::Verdict;
-use spec::{Mutant, SPEC_FILE};
+use spec::Mutant;
+pub(crate) use spec::{SIEGE_FILE, SPEC_FILE};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use test_binaries::{Built, TestBinaries};
 use tree::Tree;
 
 /// Prints the entries that match.
-pub(crate) fn list(workspace: &Workspace, only: &[String]) -> Result<bool> {
-    for mutant in spec::read(workspace, only)? {
+pub(crate) fn list(workspace: &Workspace, file: &str, only: &[String]) -> Result<bool> {
+    for mutant in spec::read(workspace, file, only)? {
         println!("{}  ({}, {})\n    {}", mutant.name, mutant.package, mutant.file, mutant.why.trim());
     }
     Ok(true)
 }
 
 /// Plants every matching entry; whether each was caught.
-pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<bool> {
-    let mutants = spec::read(workspace, only)?;
-    headline(&format!("planted bugs ({} of {SPEC_FILE})", mutants.len()));
+pub(crate) fn run(workspace: &Workspace, file: &str, only: &[String]) -> Result<bool> {
+    let mutants = spec::read(workspace, file, only)?;
+    headline(&format!("planted bugs ({} of {file})", mutants.len()));
     let tree = Tree::copy(workspace)?;
     let mut packages: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
     for mutant in &mutants {

@@ -39,7 +39,7 @@ fn fixture(entries: &[String]) -> tempfile::TempDir {
 fn verdicts(root: &Path) -> Vec<Verdict> {
     let workspace = Workspace::at(root);
     let tree = Tree::copy(&workspace).unwrap();
-    let mutants = spec::read(&workspace, &[]).unwrap();
+    let mutants = spec::read(&workspace, SPEC_FILE, &[]).unwrap();
     baseline(&tree, "fixture", &mutants.iter().collect::<Vec<_>>()).unwrap();
     let verdicts = mutants.iter().map(|mutant| plant(&tree, mutant).unwrap()).collect();
     assert_eq!(tree.read("src/lib.rs").unwrap(), SOURCE, "the bug was not taken out again");
@@ -66,8 +66,8 @@ fn each_kind_of_bug_gets_its_verdict() {
     assert_eq!(verdicts[3], Verdict::TimedOut);
     assert_eq!(verdicts[4], Verdict::Caught("hung".to_owned()));
     assert_eq!(std::fs::read_to_string(folder.path().join("src/lib.rs")).unwrap(), SOURCE);
-    assert!(!run(&Workspace::at(folder.path()), &["survives".to_owned()]).unwrap());
-    assert!(run(&Workspace::at(folder.path()), &["caught".to_owned()]).unwrap());
+    assert!(!run(&Workspace::at(folder.path()), SPEC_FILE, &["survives".to_owned()]).unwrap());
+    assert!(run(&Workspace::at(folder.path()), SPEC_FILE, &["caught".to_owned()]).unwrap());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_missing_test_or_text_or_a_failing_baseline_is_an_error() {
     let error = |entry: String, source: &str| {
         let folder = fixture(&[entry]);
         std::fs::write(folder.path().join("src/lib.rs"), source).unwrap();
-        format!("{:#}", run(&Workspace::at(folder.path()), &[]).unwrap_err())
+        format!("{:#}", run(&Workspace::at(folder.path()), SPEC_FILE, &[]).unwrap_err())
     };
     assert!(error(entry("m", "a > b", "a < b", "no_such_test", ""), SOURCE).contains("no test of fixture"));
     assert!(error(entry("m", "a > c", "a < b", "halves", ""), SOURCE).contains("is not in src/lib.rs"));

@@ -1,4 +1,4 @@
-//! The list of planted bugs: `cmd/xtask/mutants.toml`.
+//! The lists of planted bugs: `cmd/xtask/mutants.toml`, and `cmd/xtask/mutants-siege.toml` for sieges.
 
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Where the list lies.
 pub(crate) const SPEC_FILE: &str = "cmd/xtask/mutants.toml";
+/// Where the list of those lies that a siege of real processes must catch.
+pub(crate) const SIEGE_FILE: &str = "cmd/xtask/mutants-siege.toml";
 /// Time the tests of one mutant get unless it says otherwise, in seconds.
 const DEFAULT_LIMIT_S: u64 = 120;
 /// Longest time an entry may ask for, in seconds.
@@ -72,20 +74,20 @@ impl Mutant {
     }
 }
 
-/// The entries whose name contains one of `only`, or all of them.
-pub(crate) fn read(workspace: &Workspace, only: &[String]) -> Result<Vec<Mutant>> {
-    let spec: Spec = workspace.read_toml(SPEC_FILE)?;
+/// The entries of this list whose name contains one of `only`, or all of them.
+pub(crate) fn read(workspace: &Workspace, file: &str, only: &[String]) -> Result<Vec<Mutant>> {
+    let spec: Spec = workspace.read_toml(file)?;
     let mut names = BTreeSet::new();
     for mutant in &spec.mutant {
         if !names.insert(&mutant.name) {
-            bail!("{SPEC_FILE} has two entries named {}", mutant.name);
+            bail!("{file} has two entries named {}", mutant.name);
         }
         if mutant.find == mutant.replace
             || mutant.test.is_empty()
             || !(1..=MAX_LIMIT_S).contains(&mutant.limit_s)
         {
             bail!(
-                "{SPEC_FILE}: {} must change something, name a test, and take at most {MAX_LIMIT_S} s",
+                "{file}: {} must change something, name a test, and take at most {MAX_LIMIT_S} s",
                 mutant.name
             );
         }
@@ -93,7 +95,7 @@ pub(crate) fn read(workspace: &Workspace, only: &[String]) -> Result<Vec<Mutant>
     let wanted = |mutant: &Mutant| only.is_empty() || only.iter().any(|part| mutant.name.contains(part));
     let chosen: Vec<Mutant> = spec.mutant.into_iter().filter(wanted).collect();
     if chosen.is_empty() {
-        bail!("no entry of {SPEC_FILE} has a name with {only:?}; `cargo xtask mutants --list` shows them");
+        bail!("no entry of {file} has a name with {only:?}; `cargo xtask mutants --list` shows them");
     }
     Ok(chosen)
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use thiserror::Error;
+use tokio::sync::Notify;
 use trireme_kernel::Class;
 
 /// Most credit a subscriber can pile up, in events.
@@ -46,6 +47,29 @@ impl Publisher {
         self.core.publish(body)
     }
 
+    /// Waits until nothing is kept here any more, so that the next event is taken whatever its size. A publisher that
+    /// waits before each event never lets a slow subscriber lag: it holds back instead, in its own source.
+    ///
+    /// One waiter at a time. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`PublishError::Ended`] when the subscription is over, also while waiting.
+    pub async fn ready(&self) -> Result<(), PublishError> {
+        loop {
+            {
+                let state = self.core.state.lock();
+                if state.ended || self.core.session.strong_count() == 0 {
+                    return Err(PublishError::Ended);
+                }
+                if state.waiting.is_empty() {
+                    return Ok(());
+                }
+            }
+            // A wake between the look and the wait is kept by the notify.
+            self.core.drained.notified().await;
+        }
+    }
+
     /// Whether the subscriber is gone.
     pub fn is_ended(&self) -> bool {
         self.core.state.lock().ended
@@ -75,6 +99,8 @@ pub(crate) struct PublisherCore {
     class: Class,
     id: u64,
     state: Mutex<State>,
+    /// Whoever waits for an empty buffer, or for the end.
+    drained: Notify,
 }
 
 struct State {
@@ -103,7 +129,8 @@ impl PublisherCore {
             dropped_early: false,
             listed: false,
         };
-        Self { session: Arc::downgrade(session), class, id, state: Mutex::new(state) }
+        let state = Mutex::new(state);
+        Self { session: Arc::downgrade(session), class, id, state, drained: Notify::new() }
     }
 
     /// The publishing side took the subscription.
@@ -132,7 +159,9 @@ impl PublisherCore {
         if state.waiting.is_empty() && state.credit > 0 && self.send(&session, &mut state, &body) {
             return Ok(());
         }
-        let over_bytes = state.waiting_bytes + body.len() > limits.publisher_bytes;
+        // A single event waits whatever its size: the class limits it.
+        let over_bytes =
+            !state.waiting.is_empty() && state.waiting_bytes + body.len() > limits.publisher_bytes;
         if state.waiting.len() >= limits.publisher_events || over_bytes {
             drop(state);
             tracing::debug!(peer = %session.peer, subscription = self.id, "subscriber lagged");
@@ -185,6 +214,9 @@ impl PublisherCore {
             }
             state.waiting.pop_front();
             state.waiting_bytes -= body.len();
+            if state.waiting.is_empty() {
+                self.drained.notify_one();
+            }
         }
     }
 
@@ -216,6 +248,7 @@ impl PublisherCore {
         let mut state = self.state.lock();
         state.waiting = VecDeque::new();
         state.waiting_bytes = 0;
+        self.drained.notify_one();
         !std::mem::replace(&mut state.ended, true)
     }
 }

@@ -75,6 +75,40 @@ async fn a_subscriber_that_lags_is_told_and_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_waits_never_lets_a_slow_subscriber_lag() {
+    const EVENTS: u32 = 200;
+    let limits = SessionLimits { publisher_events: 1, publisher_bytes: 10_000, ..SessionLimits::default() };
+    let (pair, board) = board(limits).await;
+    let mut slow = pair.peer.subscribe(Class::Watch, &topic(), Bytes::new(), 2);
+    let publisher = until("the publisher", || board.publishers.lock().pop()).await;
+    let publishing = tokio::spawn(async move {
+        for n in 0..EVENTS {
+            publisher.ready().await?;
+            // Some are larger than what may be kept of many.
+            let bytes = if n % 10 == 0 { 50_000 } else { 100 };
+            publisher.publish(Bytes::from(vec![0; bytes]))?;
+        }
+        publisher.ready().await?;
+        Ok::<_, PublishError>(publisher)
+    });
+    for seq in 1..=u64::from(EVENTS) {
+        if seq % 50 == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        }
+        assert_eq!(soon("an event", slow.next()).await.unwrap().seq, seq);
+    }
+    let publisher = soon("the publisher", publishing).await.unwrap().unwrap();
+    // Whoever waits hears of the end.
+    for _ in 0..3 {
+        publisher.ready().await.unwrap();
+        publisher.publish(Bytes::from_static(b"x")).unwrap();
+    }
+    let waiting = tokio::spawn(async move { publisher.ready().await });
+    drop(slow);
+    assert_eq!(soon("the end", waiting).await.unwrap(), Err(PublishError::Ended));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_holds_events_back_and_loses_none() {
     let limits = SessionLimits { queue_bytes: 8 * 1024, publisher_events: 2_000, ..SessionLimits::default() };
     let (pair, board) = board(limits).await;

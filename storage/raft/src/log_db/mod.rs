@@ -87,6 +87,11 @@ pub trait LogDb: Send + Sync + 'static {
     fn save_committed(&self, value: &[u8]) -> Result<(), LogError>;
     /// One durable sync of everything before it. Returns the highest index held durably.
     fn sync(&self) -> Result<Option<u64>, LogError>;
+    /// What a sync leaves to be done when nobody waits: called after the answers of a sync are out. A log that is not
+    /// asked does it later by itself.
+    fn tidy(&self) -> Result<(), LogError> {
+        Ok(())
+    }
     /// Sets the vote; durable when this returns (together with everything written before).
     fn save_vote(&self, vote: &[u8]) -> Result<(), LogError>;
     /// Removes all entries at and above `from`; durable when this returns.

@@ -33,8 +33,8 @@ use crate::sentinel::{Position, Sentinel, SentinelSync};
 const SEGMENT_BYTES: u32 = 16 * 1024 * 1024;
 /// Largest batch in one append, in bytes on disk.
 const BATCH_LIMIT_BYTES: usize = 1024 * 1024 * 1024;
-/// The sentinel is synced on every n-th sync of the log, with each vote, truncation and new file. Between, the
-/// marks inside the records guard the end.
+/// The sentinel is synced after every n-th sync of the log (when its answers are out), with each vote, truncation and
+/// new file. Between, the marks inside the records guard the end.
 const SENTINEL_EVERY: u32 = 64;
 
 /// Settings of a [`SegmentedLog`].
@@ -196,10 +196,11 @@ impl SegmentedLog {
         self.shared.write().files.insert(begun.segment, segment);
         (writer.segment, writer.file, writer.size) = (begun.segment, begun.file, begun.size);
         (writer.end, writer.prev, writer.synced) = (begun.end, begun.prev, begun.end);
-        writer.advance_sentinel(table.span().next, true).inspect_err(|_| self.close())
+        writer.advance_sentinel(table.span().next, true).inspect_err(|_| self.close())?;
+        self.drop_purged(writer)
     }
 
-    /// `fdatasync` and then the sentinel; frees files that are purged as a whole.
+    /// `fdatasync` and then the sentinel.
     fn sync_writer(&self, writer: &mut Writer, strict: bool) -> Result<Option<u64>, LogError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(LogError::Closed { path: self.dir.clone() });
@@ -213,7 +214,6 @@ impl SegmentedLog {
             writer.synced = writer.end;
             writer.advance_sentinel(next, strict).inspect_err(|_| self.close())?;
         }
-        self.drop_purged(writer)?;
         Ok(last)
     }
 
@@ -304,6 +304,19 @@ impl LogDb for SegmentedLog {
         self.sync_writer(&mut self.writer.lock(), false)
     }
 
+    /// Frees files that are purged as a whole, and syncs the sentinel when it is its turn.
+    fn tidy(&self) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Purged only when the purge is durable.
+        if writer.synced == writer.end {
+            self.drop_purged(&writer)?;
+        }
+        Ok(writer.sentinel.sync_due().inspect_err(|_| self.close())?)
+    }
+
     fn save_vote(&self, vote: &[u8]) -> Result<(), LogError> {
         check_mark(vote)?;
         let mut writer = self.writer.lock();
@@ -353,7 +366,7 @@ impl LogDb for SegmentedLog {
 impl Writer {
     fn advance_sentinel(&mut self, next_index: u64, strict: bool) -> Result<(), LogError> {
         let position = Position { major: self.segment, minor: u64::from(self.synced), next_index };
-        self.sentinel.advance(position)?;
+        self.sentinel.advance_lazily(position)?;
         if strict {
             self.sentinel.sync_now()?;
         }

@@ -161,6 +161,7 @@ fn purging_forgets_the_start_also_beyond_the_end() {
         assert!(matches!(log.truncate_from(50), Err(LogError::Gap { .. })));
         log.purge(500, b"at 500").unwrap();
         log.sync().unwrap();
+        log.tidy().unwrap();
         let log = bench.reopen(log);
         assert!(log.span().is_empty());
         assert!(matches!(log.append(&entries(101..102, 1)), Err(LogError::Gap { expected: 501, .. })));
@@ -305,6 +306,7 @@ fn readers_run_beside_the_writer() {
             if index % 10 == 0 {
                 log.purge(index / 2, b"p").unwrap();
                 log.sync().unwrap();
+                log.tidy().unwrap();
             }
         }
         read.join().unwrap();

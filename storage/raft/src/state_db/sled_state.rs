@@ -3,6 +3,7 @@
 //! Keys: `s | length of the key (2, big endian) | key | chunk (2)` for records, `a` for the applied mark. Values
 //! start with a CRC-32C over key and rest; the first chunk of a record says how many there are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,9 @@ pub struct SledState {
     dir: PathBuf,
     sled: SledFile,
     applied: Mutex<Option<Applied>>,
+    /// How many chunks the records of more than one have; `None` while nobody has looked at all of them. Saves a
+    /// look at the stored record for each one that is written.
+    large: Mutex<Option<BTreeMap<Bytes, u16>>>,
 }
 
 impl SledState {
@@ -36,7 +40,8 @@ impl SledState {
                 what: "the applied mark".to_owned(),
             })?),
         };
-        Ok(Self { disk, dir: dir.to_owned(), sled, applied: Mutex::new(applied) })
+        let large = Mutex::new(sled.db.is_empty().then(BTreeMap::new));
+        Ok(Self { disk, dir: dir.to_owned(), sled, applied: Mutex::new(applied), large })
     }
 
     /// Deletes a state that cannot be used, so that [`SledState::open`] starts with an empty one.
@@ -53,8 +58,11 @@ impl SledState {
         StateError::Damaged { path: self.dir.clone(), what: what.to_owned() }
     }
 
-    /// Chunks of the stored value of `key`, 0 when there is none.
+    /// Chunks that the stored value of `key` has at most, 0 or 1 when there is none.
     fn chunk_count(&self, key: &[u8]) -> Result<u16, StateError> {
+        if let Some(large) = self.large.lock().as_ref() {
+            return Ok(large.get(key).copied().unwrap_or(1));
+        }
         let stored = chunk_key(key, 0);
         let Some(value) = self.sled.db.get(&stored).map_err(|e| self.failed(e))? else { return Ok(0) };
         let body = unframed(&stored, &value).and_then(|body| body.get(..2));
@@ -62,8 +70,22 @@ impl SledState {
         Ok(u16::from_le_bytes(body.try_into().expect("two bytes")))
     }
 
+    fn note_large(&self, changes: &StateBatch) {
+        let mut large = self.large.lock();
+        let Some(large) = large.as_mut() else { return };
+        for key in &changes.deletes {
+            large.remove(key);
+        }
+        for (key, value) in &changes.puts {
+            match count_of(value) {
+                0 | 1 => drop(large.remove(key)),
+                count => drop(large.insert(key.clone(), count)),
+            }
+        }
+    }
+
     fn put(&self, batch: &mut sled::Batch, key: &[u8], value: &[u8]) -> Result<(), StateError> {
-        let count = u16::try_from(value.len().div_ceil(CHUNK_BYTES).max(1)).expect("values are limited");
+        let count = count_of(value);
         for (chunk, from) in (0..count).zip((0..).step_by(CHUNK_BYTES)) {
             let data = &value[from..value.len().min(from + CHUNK_BYTES)];
             let stored = chunk_key(key, chunk);
@@ -101,7 +123,11 @@ impl StateDb for SledState {
             batch.insert(APPLIED, framed(APPLIED, &[&applied.index.to_le_bytes(), &applied.context]));
         }
         let mut mark = self.applied.lock();
-        self.sled.db.apply_batch(batch).map_err(|e| self.failed(e))?;
+        if let Err(error) = self.sled.db.apply_batch(batch) {
+            *self.large.lock() = None;
+            return Err(self.failed(error));
+        }
+        self.note_large(changes);
         if let Some(applied) = applied {
             *mark = Some(applied.clone());
         }
@@ -115,6 +141,7 @@ impl StateDb for SledState {
     }
 
     fn load(&self, visit: &mut dyn FnMut(Bytes, Bytes)) -> Result<(), StateError> {
+        let mut large = BTreeMap::new();
         let mut open: Option<(Vec<u8>, u16, u16, Vec<u8>)> = None;
         for item in self.sled.db.scan_prefix(b"s") {
             let (stored, value) = item.map_err(|e| self.failed(e))?;
@@ -131,22 +158,34 @@ impl StateDb for SledState {
                 None if chunk == 0 => open = Some((key.to_vec(), count, 1, data.to_vec())),
                 _ => return Err(self.damaged("chunks of a record are missing or mixed")),
             }
-            if let Some((key, _, _, value)) = open.take_if(|(_, wanted, seen, _)| wanted == seen) {
-                visit(key.into(), value.into());
+            if let Some((key, count, _, value)) = open.take_if(|(_, wanted, seen, _)| wanted == seen) {
+                let key = Bytes::from(key);
+                if count > 1 {
+                    large.insert(key.clone(), count);
+                }
+                visit(key, value.into());
             }
         }
         if open.is_some() {
             return Err(self.damaged("the last chunks of a record are missing"));
         }
+        *self.large.lock() = Some(large);
         Ok(())
     }
 
     fn clear(&self) -> Result<(), StateError> {
         let mut mark = self.applied.lock();
+        *self.large.lock() = None;
         self.sled.db.clear().map_err(|e| self.failed(e))?;
+        *self.large.lock() = Some(BTreeMap::new());
         *mark = None;
         self.sled.sync().map_err(|e| self.failed(describe(e)))
     }
+}
+
+/// Chunks of a value.
+fn count_of(value: &[u8]) -> u16 {
+    u16::try_from(value.len().div_ceil(CHUNK_BYTES).max(1)).expect("values are limited")
 }
 
 fn check(bytes: usize, limit_bytes: usize) -> Result<(), StateError> {

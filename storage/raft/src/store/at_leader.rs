@@ -4,7 +4,7 @@
 //! if repeating changes nothing, and a later refusal does not take the doubt back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, ReadPolicy};
@@ -17,6 +17,7 @@ use super::types::{Command, TypeConfig};
 use super::wire::{Answer, Ask, Committed, MembershipChange, Reply, Wish};
 use crate::disk::RoomClass;
 use crate::identity::MemberId;
+use crate::rt::{self, Instant};
 
 /// Pause before asking again who leads, when nothing changed.
 const LEADER_PAUSE: Duration = Duration::from_millis(20);
@@ -41,6 +42,8 @@ impl Inner {
         let mut doubt: Option<String> = None;
         let mut leadership = self.leadership.clone();
         loop {
+            // Asked for before the look, so that no change in between is missed.
+            let changed = self.leader_changed.notified();
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 let waited_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -66,8 +69,8 @@ impl Inner {
                 Err(error) => return Err(in_doubt(doubt, error)),
             };
             // Whichever comes first: a change of leadership, or a pause.
-            let changed = tokio::time::timeout(LEADER_PAUSE.min(left), leadership.changed()).await;
-            if matches!(changed, Ok(Err(_))) {
+            drop(rt::timeout(LEADER_PAUSE.min(left), changed).await);
+            if leadership.has_changed().is_err() {
                 return Err(StoreError::Stopped { why: "the raft core has ended".to_owned() });
             }
         }
@@ -114,7 +117,7 @@ impl Inner {
             }
         };
         let timed_out = |_| Ok(Attempt::Unsure("no quorum confirmed it in time".to_owned()));
-        tokio::time::timeout(timeout, work).await.unwrap_or_else(timed_out)
+        rt::timeout(timeout, work).await.unwrap_or_else(timed_out)
     }
 
     async fn propose_here(&self, proposal: Arc<Proposal>) -> Result<Attempt, StoreError> {

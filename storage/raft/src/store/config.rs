@@ -10,13 +10,14 @@ use crate::identity::ClusterId;
 /// The times decide how long writers wait when a leader dies, and how much silence is borne before a living one is
 /// replaced:
 /// - A follower calls for an election when it heard nothing for `election_ms.1` (the lease it grants) plus a random
-///   time within `election_ms`: 320 to 440 ms by default. That leaves
-///   60 ms of the target of 500 ms to the votes and the first entry of the new leader (three round trips, two syncs).
+///   time within `election_ms`: 295 to 400 ms by default. That leaves
+///   100 ms of the target of 500 ms to the votes and the first entry of the new leader (three round trips, two syncs).
 ///   etcd's default is 1000 ms (heartbeat 100 ms): it bears more silence, and its writers wait longer.
 /// - Being slow is not being silent: a leader is replaced only if a majority has heard nothing for `election_ms.1`,
 ///   since the others refuse the pre-vote. One stalled follower deposes nobody.
 /// - By default the shortest silence spans three heartbeats and a half: two in a row may get lost.
-/// - The range of the random part is several times the time of a vote, so that two candidates seldom collide.
+/// - The range of the random part is several times the time of a vote; of two members that want to lead at the same
+///   moment one gives way (`pre_votes.rs`).
 /// - A heartbeat is given up after `heartbeat_ms`, a vote after `election_ms.0` (openraft derives both). A late
 ///   heartbeat still counts at the follower; it only does not renew the leader's lease or confirm a read.
 /// - An append is not bound to these: its follower syncs first, so it has a limit of its own, longer than a slow sync.
@@ -26,7 +27,8 @@ pub struct StoreConfig {
     pub heartbeat_ms: u64,
     /// Bounds of the randomized part of the election timeout, in milliseconds. The upper one is also the lease.
     pub election_ms: (u64, u64),
-    /// Entries after which a snapshot is taken and the log before it can be purged.
+    /// Entries after which a snapshot is taken and the log before it can be purged, once the log has grown by as much
+    /// as the state holds; at the latest after eight times as many.
     pub snapshot_entries: u64,
     /// Entries kept in the log behind a snapshot, for followers that are a little late.
     pub kept_entries: u64,
@@ -39,8 +41,8 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 75,
-            election_ms: (100, 220),
+            heartbeat_ms: 70,
+            election_ms: (95, 200),
             snapshot_entries: 50_000,
             kept_entries: 10_000,
             snapshot_part_ms: 10_000,
@@ -61,7 +63,11 @@ impl StoreConfig {
             election_timeout_min: self.election_ms.0,
             election_timeout_max: self.election_ms.1,
             enable_pre_vote: Some(true),
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_entries),
+            // Entries go to followers before they are on the leader's own disk. One that restarted without them and
+            // went on leading in the same term would give their indexes to others: two entries with one name.
+            enable_leader_restore: Some(false),
+            // `snapshot_rhythm.rs` decides.
+            snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: self.kept_entries,
             replication_lag_threshold: self.snapshot_entries.saturating_mul(2),
             install_snapshot_timeout: self.snapshot_part_ms,
@@ -81,7 +87,7 @@ mod tests {
         let (lower, upper) = config.election_ms;
         let late_heartbeat =
             config.heartbeat_ms + config.for_raft(ClusterId(1)).unwrap().heartbeat_interval / 5;
-        assert_eq!((upper + lower, upper + upper), (320, 440));
+        assert_eq!((upper + lower, upper + upper), (295, 400));
         assert!(upper + lower > 3 * late_heartbeat, "two heartbeats in a row may get lost");
         assert!(upper + upper < 500, "nothing of the 500 ms is left to the votes");
         assert!(lower > config.heartbeat_ms, "a vote needs a sync: it has more time than a heartbeat");

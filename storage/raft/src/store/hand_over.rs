@@ -1,16 +1,19 @@
 //! A leader whose disk stalls hands leadership to a voter that keeps up, instead of stalling the cluster.
 
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 
 use super::member::Inner;
 use super::status::{Role, Status};
 use crate::identity::MemberId;
+use crate::rt::{self, Instant};
 
-/// How often the disk is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a leader's disk is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a follower looks whether it leads by now.
+const FOLLOWER_INTERVAL: Duration = Duration::from_millis(500);
 /// A sync that takes longer is a stall.
 const STALL_LIMIT: Duration = Duration::from_millis(300);
 /// Time between two hand-overs from this member.
@@ -20,10 +23,11 @@ const LAG_ENTRIES: u64 = 10_000;
 
 /// Runs until the store is gone.
 pub(super) async fn run(store: Weak<Inner>) {
-    let mut last = None::<Instant>;
+    let (mut last, mut pause) = (None::<Instant>, LOOK_INTERVAL);
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        rt::sleep(pause).await;
         let Some(inner) = store.upgrade() else { return };
+        pause = if inner.leader().is_me { LOOK_INTERVAL } else { FOLLOWER_INTERVAL };
         let rested = last.is_none_or(|at| at.elapsed() >= REST);
         let stalled = inner.sync_watch.stalled();
         if !rested || stalled < STALL_LIMIT {

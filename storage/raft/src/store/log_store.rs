@@ -17,6 +17,7 @@ use super::tail::Tail;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::disk::Reserve;
 use crate::log_db::{LogDb, LogEntry, LogError, Mark};
+use crate::rt;
 
 /// Encoded entries handed to replication at a time, in bytes.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -90,8 +91,8 @@ impl LogStore {
         }
         let (db, older) = (self.db.clone(), range.start..range.end.min(first));
         let wanted = older.end.saturating_sub(older.start);
-        let read = tokio::task::spawn_blocking(move || read_db(db.as_ref(), older, limit_bytes)).await;
-        let mut entries = read.map_err(io::Error::other)??;
+        let read = rt::blocking(move || read_db(db.as_ref(), older, limit_bytes)).await;
+        let mut entries = read??;
         if entries.len() as u64 == wanted || limit_bytes == usize::MAX {
             entries.extend(newest);
         }

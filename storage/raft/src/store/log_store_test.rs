@@ -8,6 +8,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 
+use super::codec;
 use super::log_store::LogStore;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::disk::{FaultDisk, SimDisk};
@@ -57,6 +58,27 @@ async fn a_vote_is_answered_when_it_is_durable_not_before() {
         sim.power_cut(seed);
         assert!(reopen(&sim).mark(Mark::Vote).is_some(), "seed {seed}: the vote was given and lost");
     }
+}
+
+#[tokio::test]
+async fn a_committed_mark_costs_no_sync_and_is_kept_with_what_comes_next() {
+    let sim = SimDisk::new();
+    let disk = FaultDisk::new(sim.clone());
+    let log = SegmentedLog::create(Arc::new(disk.clone()), Path::new(DIR), options()).unwrap();
+    let mut store = LogStore::start(Arc::new(log), None, None).unwrap();
+    let before = disk.faults().syncs();
+    for index in 0..20 {
+        let (flushed, wait) = TypeConfig::oneshot();
+        store.append([blank(index)], IOFlushed::signal(flushed)).await.unwrap();
+        wait.await.unwrap().unwrap();
+        store.save_committed(Some(blank(index).log_id)).await.unwrap();
+        // Time for a writer that would sync the mark by itself.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(disk.faults().syncs() - before, 20, "one sync for each append");
+    sim.power_cut(1);
+    let mark = reopen(&sim).mark(Mark::Committed).expect("the mark before the last append");
+    assert_eq!(codec::decode::<Option<LogId>>(&mark).unwrap(), Some(blank(18).log_id));
 }
 
 #[tokio::test]

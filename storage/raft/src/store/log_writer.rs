@@ -14,6 +14,7 @@ use super::tail::Tail;
 use super::types::{Entry, TypeConfig};
 use crate::disk::{DiskLock, Reserve};
 use crate::log_db::{LogDb, LogEntry, LogError};
+use crate::rt;
 
 /// Jobs that may wait for the writer; more is backpressure on the Raft core.
 const QUEUE_JOBS: usize = 1024;
@@ -29,7 +30,7 @@ pub(super) enum Job {
     Append(Vec<Entry>, IOFlushed<TypeConfig>),
     /// The vote; answered when durable.
     Vote(Vec<u8>, oneshot::Sender<Result<(), LogError>>),
-    /// The committed mark: becomes durable with whatever comes next.
+    /// The committed mark: becomes durable with whatever comes next, and costs no sync of its own.
     Committed(Vec<u8>),
     /// Entries from this index go; answered when durable.
     Truncate(u64, oneshot::Sender<Result<(), LogError>>),
@@ -46,8 +47,22 @@ pub(super) fn start(
     lock: Option<DirLock>,
 ) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
-    let writer = Writer { db, tail, reserve, waiting: Vec::new(), bytes: 0, watch, _lock: lock };
-    std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
+    let writer = Writer {
+        db,
+        tail,
+        reserve,
+        waiting: Vec::new(),
+        bytes: 0,
+        due: false,
+        committed: None,
+        watch,
+        _lock: lock,
+    };
+    if rt::is_virtual() {
+        rt::spawn(writer.run_as_task(queue));
+    } else {
+        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(queue))?;
+    }
     Ok(jobs)
 }
 
@@ -58,6 +73,10 @@ struct Writer {
     /// Appended, not synced.
     waiting: Vec<IOFlushed<TypeConfig>>,
     bytes: usize,
+    /// Something was carried out that is to be synced.
+    due: bool,
+    /// The newest committed mark, not written yet: it only speeds up the next start.
+    committed: Option<Vec<u8>>,
     watch: Arc<SyncWatch>,
     /// Released when the last write is done, not before.
     _lock: Option<DirLock>,
@@ -66,18 +85,39 @@ struct Writer {
 impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = queue.blocking_recv() {
-            self.carry_out(job);
-            while self.bytes < BATCH_BYTES {
-                match queue.try_recv() {
-                    Ok(job) => self.carry_out(job),
-                    Err(_) => break,
-                }
+            self.gather(job, &mut queue);
+            if self.due {
+                self.settle();
             }
-            self.settle();
+        }
+        self.finish();
+    }
+
+    /// The same in a world of its own time, where the sync takes what that world says.
+    async fn run_as_task(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.recv().await {
+            self.gather(job, &mut queue);
+            if self.due {
+                self.watch.begin();
+                rt::before_sync().await;
+                self.settle();
+            }
+        }
+        self.finish();
+    }
+
+    fn gather(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
+        self.carry_out(first);
+        while self.bytes < BATCH_BYTES {
+            match queue.try_recv() {
+                Ok(job) => self.carry_out(job),
+                Err(_) => break,
+            }
         }
     }
 
     fn carry_out(&mut self, job: Job) {
+        self.due |= !matches!(job, Job::Committed(_));
         match job {
             Job::Append(entries, done) => match self.append(&entries) {
                 Ok(()) => self.waiting.push(done),
@@ -95,12 +135,22 @@ impl Writer {
                 let purged = self.with_room(|db| db.purge(upto, &mark));
                 self.answer(answer, purged);
             }
-            Job::Committed(mark) => {
-                // Only speeds up the next start; a closed log reports itself with the next append.
-                if let Err(error) = self.db.save_committed(&mark) {
-                    tracing::debug!(%error, "the committed mark was not saved");
-                }
-            }
+            Job::Committed(mark) => self.committed = Some(mark),
+        }
+    }
+
+    fn write_committed(&mut self) {
+        let Some(mark) = self.committed.take() else { return };
+        // Only speeds up the next start; a closed log reports itself with the next append.
+        if let Err(error) = self.db.save_committed(&mark) {
+            tracing::debug!(%error, "the committed mark was not saved");
+        }
+    }
+
+    /// Nothing will come any more: the next start shall find the newest mark.
+    fn finish(&mut self) {
+        if self.committed.is_some() {
+            self.settle();
         }
     }
 
@@ -128,7 +178,8 @@ impl Writer {
 
     /// One sync for everything appended, then the answers.
     fn settle(&mut self) {
-        self.bytes = 0;
+        (self.bytes, self.due) = (0, false);
+        self.write_committed();
         let synced = self.watch.during(|| self.db.sync());
         match &synced {
             Ok(Some(last)) => self.tail.write().trim(*last),
@@ -140,6 +191,9 @@ impl Writer {
                 Ok(_) => Ok(()),
                 Err(error) => Err(io::Error::other(error.to_string())),
             });
+        }
+        if let Err(error) = self.watch.during(|| self.db.tidy()) {
+            tracing::error!(%error, "the raft log cannot be tidied");
         }
     }
 

@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use trireme_mvcc::{Delta, Entry as Change, Loader, Outcome, Proposal, Snapshot as StateSnapshot, State};
 
 use super::codec;
@@ -17,8 +18,11 @@ use super::log_writer::DirLock;
 use super::persister::Persister;
 use super::shared::Shared;
 use super::snapshot_file::{SnapshotDir, SnapshotFile};
+use super::snapshot_rhythm::Rhythm;
+use super::tail::size_bytes;
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::disk::{Reserve, is_no_space};
+use crate::rt;
 use crate::state_db::StateDb;
 
 /// Entries applied under one lock.
@@ -31,6 +35,7 @@ pub(super) struct Machine {
     snapshots: SnapshotDir,
     reserve: Option<Arc<Reserve>>,
     position: Position,
+    rhythm: Rhythm,
     /// Behind the persister, so that it is released after the last write.
     _lock: Option<DirLock>,
 }
@@ -46,7 +51,8 @@ impl Machine {
         snapshots: SnapshotDir,
         reserve: Option<Arc<Reserve>>,
         lock: Option<DirLock>,
-    ) -> io::Result<Self> {
+        snapshot_entries: u64,
+    ) -> io::Result<(Self, mpsc::Receiver<()>)> {
         let (state, position) = match load(db.as_ref()) {
             Ok(Some(loaded)) => loaded,
             Ok(None) => {
@@ -61,7 +67,9 @@ impl Machine {
         };
         let shared = Shared::new(state);
         let persister = Persister::start(db, shared.clone())?;
-        Ok(Self { shared, persister, snapshots, reserve, position, _lock: lock })
+        let since = position.0.map_or(0, |id| id.index.saturating_sub(snapshots.newest_index()));
+        let (rhythm, due) = Rhythm::new(snapshot_entries, since);
+        Ok((Self { shared, persister, snapshots, reserve, position, rhythm, _lock: lock }, due))
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -73,10 +81,12 @@ impl Machine {
         chunk: Vec<Result<EntryResponder<TypeConfig>, io::Error>>,
     ) -> Result<Vec<Answer>, io::Error> {
         let position = &mut self.position;
-        self.persister.apply(|state, delta| {
+        let (entries, mut bytes, mut state_bytes) = (chunk.len() as u64, 0, 0);
+        let answers = self.persister.apply(|state, delta| {
             let mut answers = Vec::with_capacity(chunk.len());
             for item in chunk {
                 let (entry, responder) = item?;
+                bytes += size_bytes(&entry) as u64;
                 let outcome = apply_one(state, delta, &entry)?;
                 position.0 = Some(entry.log_id);
                 if let EntryPayload::Membership(membership) = entry.payload {
@@ -84,8 +94,11 @@ impl Machine {
                 }
                 answers.push((responder, outcome));
             }
-            Ok((Bytes::from(codec::encode(position)), answers))
-        })
+            state_bytes = state.sizes().live_bytes;
+            Ok::<_, io::Error>((Bytes::from(codec::encode(position)), answers))
+        })?;
+        self.rhythm.applied(entries, bytes, state_bytes);
+        Ok(answers)
     }
 }
 
@@ -150,6 +163,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
         let state = Arc::new(self.shared.read(State::snapshot));
         let (last_log_id, last_membership) = self.position.clone();
+        self.rhythm.taken();
         Builder {
             meta: SnapshotMeta { last_log_id, last_membership },
             state: Mutex::new(Some(state)),
@@ -165,13 +179,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<(), io::Error> {
         let (snapshots, meta) = (self.snapshots.clone(), meta.clone());
         self.position = (meta.last_log_id, meta.last_membership.clone());
-        let restored = tokio::task::spawn_blocking(move || {
+        let restored = rt::blocking(move || {
             let state = snapshot.restore()?;
             snapshots.publish(snapshot, &meta)?;
             Ok::<_, io::Error>(state)
         });
-        let state = restored.await.map_err(io::Error::other)??;
+        let state = restored.await??;
         self.persister.replace(state, codec::encode(&self.position).into());
+        self.rhythm.taken();
         Ok(())
     }
 
@@ -179,8 +194,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         &mut self,
     ) -> Result<Option<openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFile>>, io::Error> {
         let snapshots = self.snapshots.clone();
-        let current =
-            tokio::task::spawn_blocking(move || snapshots.current()).await.map_err(io::Error::other)??;
+        let current = rt::blocking(move || snapshots.current()).await??;
         Ok(current.map(|(meta, snapshot)| Snapshot { meta, snapshot }))
     }
 }
@@ -202,7 +216,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let state =
             self.state.lock().take().ok_or_else(|| io::Error::other("this snapshot was built already"))?;
         let (snapshots, meta, reserve) = (self.snapshots.clone(), self.meta.clone(), self.reserve.clone());
-        let written = tokio::task::spawn_blocking(move || match snapshots.write(&meta, state.clone()) {
+        let written = rt::aside(move || match snapshots.write(&meta, state.clone()) {
             // A snapshot lets the log be purged: on a full disk it may use the reserve.
             Err(error) if is_no_space(&error) => match &reserve {
                 Some(reserve) if reserve.release()? => snapshots.write(&meta, state),
@@ -210,7 +224,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             },
             written => written,
         });
-        let snapshot = written.await.map_err(io::Error::other)??;
+        let snapshot = written.await??;
         Ok(Snapshot { meta: self.meta.clone(), snapshot })
     }
 }

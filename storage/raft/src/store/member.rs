@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
 use super::at_leader::odd;
@@ -20,6 +20,7 @@ use super::read_index::{self, ReadQueue};
 use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
 use super::snapshot_file::SnapshotDir;
+use super::snapshot_rhythm;
 use super::status::{Leadership, Status};
 use super::sync_watch::SyncWatch;
 use super::transport::{RaftService, RaftTransport};
@@ -29,6 +30,7 @@ use super::{Store, StoreConfig};
 use crate::database::Database;
 use crate::disk::Reserve;
 use crate::identity::{DatabaseId, MemberId};
+use crate::rt;
 
 pub(super) type RaftHandle = Raft<TypeConfig, Machine>;
 
@@ -44,6 +46,8 @@ pub(super) struct Inner {
     pub(super) network: Network,
     pub(super) incoming: Incoming,
     pub(super) leadership: watch::Receiver<Leadership>,
+    /// Wakes who waits for a change of `leadership` in here, in the order of their coming.
+    pub(super) leader_changed: Arc<Notify>,
     reads: ReadQueue,
     pub(super) reserve: Arc<Reserve>,
     pub(super) lease_reads: bool,
@@ -68,19 +72,29 @@ impl RaftStore {
         let log = LogStore::start(log, Some(reserve.clone()), Some(lock.clone())).map_err(|e| stopped(&e))?;
         let sync_watch = log.sync_watch();
         let snapshots = SnapshotDir::open(disk, &dir.join("snapshot")).map_err(|e| stopped(&e))?;
-        let machine = Machine::open(state, snapshots.clone(), Some(reserve.clone()), Some(lock))
-            .map_err(|e| stopped(&e))?;
+        let (machine, due) = Machine::open(
+            state,
+            snapshots.clone(),
+            Some(reserve.clone()),
+            Some(lock),
+            config.snapshot_entries,
+        )
+        .map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
-        let network = Network { transport, cluster: identity.cluster, me };
+        let network = Network { transport, cluster: identity.cluster, me, pre_votes: Arc::default() };
         let raft_config = Arc::new(config.for_raft(identity.cluster)?);
         let raft = Raft::new(identity.member, raft_config, network.clone(), log, machine)
             .await
             .map_err(|e| stopped(&e))?;
+        // The core has published its numbers once it answers: nobody sees a log that seems empty.
+        raft.is_initialized().await.map_err(|e| stopped(&e))?;
         let (reads, queue) = ReadQueue::new();
+        let leader_changed = Arc::new(Notify::new());
         let inner = Arc::new_cyclic(|me| Inner {
             me: me.clone(),
-            leadership: watch_leadership(&raft),
+            leadership: watch_leadership(&raft, leader_changed.clone()),
+            leader_changed,
             raft,
             shared,
             network,
@@ -90,8 +104,9 @@ impl RaftStore {
             lease_reads: config.lease_reads,
             sync_watch,
         });
-        tokio::spawn(read_index::run(Arc::downgrade(&inner), queue));
-        tokio::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
+        rt::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(snapshot_rhythm::run(Arc::downgrade(&inner), due));
         Ok(Self { inner })
     }
 
@@ -100,25 +115,34 @@ impl RaftStore {
         self.inner.clone()
     }
 
+    /// Fault point: this member's state departs from what the log says. False when it holds no object.
+    pub fn plant_divergence(&self) -> bool {
+        self.inner.shared.change(State::plant_divergence)
+    }
+
     /// How this member's own entry in the membership reads.
     pub fn peer(&self, address: &str) -> Peer {
         Peer { address: address.to_owned(), database: self.inner.network.me.1 }
     }
 }
 
-fn watch_leadership(raft: &RaftHandle) -> watch::Receiver<Leadership> {
+fn watch_leadership(raft: &RaftHandle, changed: Arc<Notify>) -> watch::Receiver<Leadership> {
     let mut metrics = raft.metrics();
     let (sender, receiver) = watch::channel(Leadership::of(&metrics.borrow_and_update()));
-    tokio::spawn(async move {
+    rt::spawn(async move {
         while metrics.changed().await.is_ok() {
             let now = Leadership::of(&metrics.borrow_and_update());
-            sender.send_if_modified(|before| std::mem::replace(before, now) != now);
+            if sender.send_if_modified(|before| std::mem::replace(before, now) != now) {
+                changed.notify_waiters();
+            }
             if sender.is_closed() {
                 return;
             }
         }
         // The core is gone: nobody leads here any more.
         sender.send_modify(|leadership| leadership.is_me = false);
+        drop(sender);
+        changed.notify_waiters();
     });
     receiver
 }
@@ -144,6 +168,11 @@ impl Store for RaftStore {
     fn bootstrap(&self, address: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         let me = self.peer(address);
         Box::pin(async move {
+            let stopped = |e: &dyn std::fmt::Display| StoreError::Stopped { why: e.to_string() };
+            if self.inner.raft.is_initialized().await.map_err(|e| stopped(&e))? {
+                // Founded before, perhaps by an attempt whose answer got lost.
+                return Ok(());
+            }
             let members: BTreeMap<MemberId, Peer> = [(self.inner.network.me.0, me)].into();
             let initialized = self.inner.raft.initialize(members).await;
             initialized.map_err(|e| StoreError::Membership { why: e.to_string() })

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
-use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -21,11 +21,13 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::codec;
 use super::error::StoreError;
+use super::pre_votes::PreVotes;
 use super::snapshot_file::SnapshotFile;
 use super::transport::{Duplex, Lane, RaftTransport, Target, TransportError};
 use super::types::{Peer, TypeConfig, Vote};
 use super::wire::{Answer, Ask, Envelope, Reply};
 use crate::identity::{ClusterId, DatabaseId, MemberId};
+use crate::rt;
 
 /// Append requests that may be under way to one member.
 const PIPELINE_REQUESTS: usize = 8;
@@ -33,6 +35,8 @@ const PIPELINE_REQUESTS: usize = 8;
 /// with less, a busy follower would be sent the same entries again and again. openraft's own hint is a part of the
 /// heartbeat interval.
 const APPEND_ANSWER_LIMIT: Duration = Duration::from_millis(1000);
+/// Pause before entries are sent again to a member that could not be reached.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Part of a snapshot in one message, in bytes.
 const PART_BYTES: usize = 1024 * 1024;
 
@@ -42,6 +46,7 @@ pub(super) struct Network {
     pub(super) transport: Arc<dyn RaftTransport>,
     pub(super) cluster: ClusterId,
     pub(super) me: (MemberId, DatabaseId),
+    pub(super) pre_votes: Arc<PreVotes>,
 }
 
 impl Network {
@@ -115,6 +120,42 @@ impl Client {
         Ok(duplex)
     }
 
+    /// Opens a stream once there is something to send. openraft waits inside `input` after a failure: a stream opened
+    /// before it is asked for would fail again at once, thousands of times a second while a member is away.
+    async fn appends<'s, S>(
+        &'s self,
+        mut input: S,
+    ) -> Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>, Failure>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
+        let duplex = self.open_stream().await?;
+        let (member, me) = (self.member, self.network.me.0);
+        let input = stream::iter([first]).chain(input);
+        Ok(pipeline(duplex, input, APPEND_ANSWER_LIMIT, me, member))
+    }
+
+    /// Each request by itself, with the answer that a stream would give.
+    fn one_by_one<'s, S>(
+        &'s self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxStream<'s, Result<StreamAppendResult<TypeConfig>, Failure>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let limit = option.hard_ttl();
+        Box::pin(input.then(move |request| async move {
+            let prev = request.prev_log_id;
+            let last = request.entries.last().map(|entry| entry.log_id).or(prev);
+            match self.call(self.lane, Ask::Append(request), limit).await? {
+                Answer::Append(response) => Ok(response.into_stream_result(prev, last)),
+                _ => Err(self.odd()),
+            }
+        }))
+    }
+
     async fn send_snapshot(
         &self,
         vote: Vote,
@@ -128,7 +169,7 @@ impl Client {
         };
         while offset < file.size_bytes() {
             let source = file.clone();
-            let read = tokio::task::spawn_blocking(move || source.read_part(offset, PART_BYTES)).await;
+            let read = rt::blocking(move || source.read_part(offset, PART_BYTES)).await;
             let data = read.map_err(|e| NetworkError::new(&e))?.map_err(|e| NetworkError::new(&e))?;
             let part = Ask::SnapshotPart { offset, data };
             let Answer::SnapshotAt { offset: next } = self.call(Lane::Snapshot, part, timeout).await? else {
@@ -166,12 +207,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        Box::pin(async move {
-            let duplex = self.open_stream().await?;
-            let (member, me) = (self.member, self.network.me.0);
-            let limit = if self.lane == Lane::Append { APPEND_ANSWER_LIMIT } else { option.hard_ttl() };
-            Ok(pipeline(duplex, input, limit, me, member))
-        })
+        if self.lane == Lane::Heartbeat {
+            // One message and its answer: a stream would cost two more round trips for each heartbeat, and for
+            // each round of linearizable reads.
+            let answers = self.one_by_one(input, option);
+            return Box::pin(async move { Ok(answers) });
+        }
+        let answers = stream::once(self.appends(input)).try_flatten();
+        Box::pin(async move { Ok(answers.boxed()) })
     }
 
     async fn vote(
@@ -190,6 +233,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
+        if !self.network.pre_votes.ask(rt::Instant::now()) {
+            return Err(Unreachable::from_string("another member is being elected").into());
+        }
         match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.odd()),
@@ -204,9 +250,14 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         tokio::select! {
+            biased;
             closed = cancel => Err(closed.into()),
             sent = self.send_snapshot(vote, snapshot, option.soft_ttl()) => Ok(sent?),
         }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(RETRY_PAUSE)))
     }
 
     async fn transfer_leader(
@@ -235,7 +286,7 @@ where
     let Duplex { send, receive } = duplex;
     let flow = Arc::new(Flow::new());
     let pumped = flow.clone();
-    let pump = AbortOnDrop(tokio::spawn(async move {
+    let pump = rt::Task::spawn(async move {
         while let Some(request) = input.next().await {
             let Ok(slot) = pumped.slots.acquire().await else { return };
             slot.forget();
@@ -248,7 +299,7 @@ where
         pumped.wake.notify_one();
         // The stream stays open until the answers are in: the reader aborts this task.
         std::future::pending::<()>().await;
-    }));
+    });
     Box::pin(stream::unfold(Some((pump, receive)), move |state| {
         let flow = flow.clone();
         async move {
@@ -294,7 +345,8 @@ async fn next_answer(
             return None;
         }
         let received = tokio::select! {
-            received = tokio::time::timeout(timeout, receive.recv()) => received,
+            biased;
+            received = rt::timeout(timeout, receive.recv()) => received,
             () = flow.wake.notified() => continue,
         };
         return Some(match received {
@@ -313,13 +365,5 @@ async fn next_answer(
                 Err(e) => Err(NetworkError::from_string(e).into()),
             },
         });
-    }
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -5,7 +5,7 @@
 //! writes it anew from the live state later. The log and the snapshot are the truth until then.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use trireme_mvcc::{Delta, Snapshot, State};
 
 use super::shared::Shared;
+use crate::rt::{self, Instant};
 use crate::state_db::{Applied, StateBatch, StateDb, StateError};
 
 /// Time between two syncs of the stored state.
@@ -59,7 +60,15 @@ impl Persister {
             room: Notify::new(),
         });
         let worker = inner.clone();
-        let thread = std::thread::Builder::new().name("raft-state".to_owned()).spawn(move || worker.run())?;
+        if rt::is_virtual() {
+            rt::spawn(async move { worker.run_as_task().await });
+            return Ok(Self { inner, thread: None });
+        }
+        let thread = std::thread::Builder::new().name("raft-state".to_owned()).spawn(move || {
+            // sled's own threads are started from this one.
+            crate::priority::step_back();
+            worker.run();
+        })?;
         Ok(Self { inner, thread: Some(thread) })
     }
 
@@ -120,6 +129,19 @@ impl Drop for Persister {
     }
 }
 
+/// What the thread remembers from round to round.
+struct Rounds {
+    synced: Instant,
+    /// After a failed write: when everything is written anew.
+    retry: Option<Instant>,
+}
+
+impl Rounds {
+    fn rests(&self) -> bool {
+        self.retry.is_some_and(|at| Instant::now() < at)
+    }
+}
+
 /// What the thread takes in one round.
 enum Work {
     Delta(Box<Delta>, Applied),
@@ -129,44 +151,66 @@ enum Work {
 
 impl Inner {
     fn run(&self) {
-        let (mut synced, mut retry) = (Instant::now(), None::<Instant>);
+        let mut rounds = Rounds { synced: Instant::now(), retry: None };
         loop {
-            let (work, stop) = self.take(retry);
-            let rebuilt = matches!(work, Work::Rebuild(..));
-            let mut written = self.carry_out(work);
-            if written.is_ok() && (stop || rebuilt || synced.elapsed() >= SYNC_INTERVAL) {
-                written = self.db.sync().map(|_| ());
-                synced = Instant::now();
-            }
-            match written {
-                Ok(()) if rebuilt => retry = None,
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the applied state was not written; it is written anew later");
-                    self.pending.lock().rebuild = true;
-                    retry = Some(Instant::now() + RETRY_INTERVAL);
-                }
-            }
-            if stop {
+            self.wait(&rounds);
+            if self.round(&mut rounds) {
                 return;
             }
         }
     }
 
-    /// Waits for an interval or for much to do, and takes it.
-    fn take(&self, retry: Option<Instant>) -> (Work, bool) {
+    /// The same in a world of its own time, where nothing may wait on a thread.
+    async fn run_as_task(&self) {
+        let mut rounds = Rounds { synced: Instant::now(), retry: None };
+        loop {
+            rt::sleep(SYNC_INTERVAL).await;
+            rt::before_sync().await;
+            if self.round(&mut rounds) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what there is; whether that was the last round.
+    fn round(&self, rounds: &mut Rounds) -> bool {
+        let (work, stop) = self.take(rounds);
+        let rebuilt = matches!(work, Work::Rebuild(..));
+        let mut written = self.carry_out(work);
+        if written.is_ok() && (stop || rebuilt || rounds.synced.elapsed() >= SYNC_INTERVAL) {
+            written = self.db.sync().map(|_| ());
+            rounds.synced = Instant::now();
+        }
+        match written {
+            Ok(()) if rebuilt => rounds.retry = None,
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the applied state was not written; it is written anew later");
+                self.pending.lock().rebuild = true;
+                rounds.retry = Some(Instant::now() + RETRY_INTERVAL);
+            }
+        }
+        stop
+    }
+
+    /// Waits for an interval or for much to do.
+    fn wait(&self, rounds: &Rounds) {
         let mut pending = self.pending.lock();
-        if !pending.stop && !pending.rebuild && pending.delta.size_bytes() < WRITE_BYTES {
+        let due = pending.rebuild && !rounds.rests();
+        if !pending.stop && !due && (rounds.rests() || pending.delta.size_bytes() < WRITE_BYTES) {
             self.wake.wait_for(&mut pending, SYNC_INTERVAL);
         }
+    }
+
+    /// Takes what is to be written.
+    fn take(&self, rounds: &Rounds) -> (Work, bool) {
+        let mut pending = self.pending.lock();
         let stop = pending.stop;
-        let waiting = retry.is_some_and(|at| Instant::now() < at) && !stop;
-        if pending.rebuild && waiting {
+        if pending.rebuild && rounds.rests() && !stop {
             // Deltas lead nowhere until the rebuild, which takes the state as it is then.
             pending.delta = Delta::new();
             self.room.notify_waiters();
-            self.wake.wait_for(&mut pending, SYNC_INTERVAL);
-            return (Work::Nothing, pending.stop);
+            return (Work::Nothing, stop);
         }
         let Some(applied) = pending.applied.clone() else { return (Work::Nothing, stop) };
         let delta = std::mem::take(&mut pending.delta);

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
 use super::member::Inner;
+use crate::rt;
 
 /// Reads that may wait; more is an error to the caller.
 const QUEUE_READS: usize = 65_536;
@@ -46,7 +47,7 @@ pub(super) async fn run(store: Weak<Inner>, mut queue: mpsc::Receiver<Read>) {
             inner.shared.wait_applied(index).await;
             Ok(index)
         };
-        let result = tokio::time::timeout(ROUND_TIMEOUT, round).await.unwrap_or_else(|_| {
+        let result = rt::timeout(ROUND_TIMEOUT, round).await.unwrap_or_else(|_| {
             let waited_ms = u64::try_from(ROUND_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
             Err(StoreError::Unavailable { waited_ms, why: "the read round timed out".to_owned() })
         });

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use openraft::raft::AppendEntriesRequest;
 use openraft::storage::Snapshot;
+use openraft::vote::RaftLeaderId;
 use parking_lot::Mutex;
 
 use super::codec;
@@ -17,6 +18,7 @@ use super::snapshot_file::{SnapshotDir, SnapshotFile};
 use super::transport::{Duplex, RaftService};
 use super::types::{SnapshotMeta, TypeConfig, Vote};
 use super::wire::{Answer, Ask, Envelope, Reply, Wish};
+use crate::rt;
 
 /// Longest that a forwarded proposal may wait here.
 const FORWARD_LIMIT: Duration = Duration::from_secs(60);
@@ -121,7 +123,13 @@ impl Inner {
         let fatal = |e: &dyn std::fmt::Display| StoreError::Stopped { why: e.to_string() };
         Ok(match ask {
             Ask::Vote(rpc) => Answer::Vote(self.raft.vote(rpc).await.map_err(|e| fatal(&e))?),
-            Ask::PreVote(rpc) => Answer::Vote(self.raft.pre_vote(rpc).await.map_err(|e| fatal(&e))?),
+            Ask::PreVote(rpc) => {
+                let candidate = *rpc.vote.leader_id().node_id();
+                let mut said = self.raft.pre_vote(rpc).await.map_err(|e| fatal(&e))?;
+                let (now, me) = (rt::Instant::now(), self.network.me.0);
+                said.vote_granted = said.vote_granted && self.network.pre_votes.promise(now, me, candidate);
+                Answer::Vote(said)
+            }
             Ask::Append(rpc) => Answer::Append(self.raft.append_entries(rpc).await.map_err(|e| fatal(&e))?),
             Ask::Transfer(rpc) => {
                 Answer::Transfer(self.raft.handle_transfer_leader(rpc).await.map_err(|e| fatal(&e))?)
@@ -141,7 +149,7 @@ impl Inner {
     }
 
     async fn receive(self: Arc<Self>, ask: Ask) -> Reply {
-        let work = tokio::task::spawn_blocking(move || match ask {
+        let work = rt::blocking(move || match ask {
             Ask::SnapshotBegin { meta, size_bytes } => self.incoming.begin(meta, size_bytes).map(Some),
             Ask::SnapshotPart { offset, data } => self.incoming.part(offset, &data),
             _ => Ok(None),
@@ -156,7 +164,7 @@ impl Inner {
 
     async fn install(self: Arc<Self>, vote: Vote, meta: SnapshotMeta) -> Reply {
         let (me, wanted) = (self.clone(), meta.clone());
-        let ended = tokio::task::spawn_blocking(move || me.incoming.end(&wanted)).await;
+        let ended = rt::blocking(move || me.incoming.end(&wanted)).await;
         match ended.map_err(|e| StoreError::Stopped { why: e.to_string() })? {
             Ok(Some(snapshot)) => {
                 let installed = self.raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;

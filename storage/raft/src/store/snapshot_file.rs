@@ -19,6 +19,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Largest frame accepted, in bytes.
 const FRAME_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 const HEAD_BYTES: u64 = 8;
+/// A snapshot is synced in parts of this many bytes while it is written: one large sync at its end would keep the
+/// log's syncs waiting in the disk's queue.
+const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The directory with the snapshots of one member.
 #[derive(Clone)]
@@ -48,10 +51,14 @@ impl SnapshotDir {
             self.disk.remove(&path)?;
         }
         let file: Arc<dyn DiskFile> = self.disk.open(&path, true)?.into();
-        let mut at = 0;
+        let (mut at, mut synced) = (0, 0);
         write_frame(file.as_ref(), &mut at, &codec::encode(meta))?;
         for chunk in state.chunks(CHUNK_BYTES) {
             write_frame(file.as_ref(), &mut at, &chunk)?;
+            if at - synced >= SYNC_BYTES {
+                file.sync_data()?;
+                synced = at;
+            }
         }
         write_frame(file.as_ref(), &mut at, &[])?;
         self.publish(SnapshotFile { file, path, size_bytes: at }, meta)
@@ -93,6 +100,12 @@ impl SnapshotDir {
         Ok(Some((snapshot.meta()?, snapshot)))
     }
 
+    /// The index of the newest complete snapshot, 0 without one; only its name is looked at.
+    pub(super) fn newest_index(&self) -> u64 {
+        let newest = self.complete().ok().and_then(|mut all| all.pop());
+        newest.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(0)
+    }
+
     fn complete(&self) -> io::Result<Vec<PathBuf>> {
         let files = self.disk.list(&self.dir)?;
         Ok(files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "snap")).collect())
@@ -121,8 +134,12 @@ impl SnapshotFile {
 
     /// Appends a received part.
     pub(super) fn write_part(&mut self, part: &[u8]) -> io::Result<()> {
+        let before = self.size_bytes / SYNC_BYTES;
         self.file.write_all_at(part, self.size_bytes)?;
         self.size_bytes += part.len() as u64;
+        if self.size_bytes / SYNC_BYTES > before {
+            self.file.sync_data()?;
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl StoreBuilder<TypeConfig, LogStore, Filled, TempDir> for Builder {
         let log = LogStore::start((self.log)(&home), None, None).unwrap();
         let state = SledState::open(Arc::new(RealDisk), &home.path().join("state")).unwrap();
         let snapshots = SnapshotDir::open(Arc::new(RealDisk), &home.path().join("snapshot")).unwrap();
-        let machine = Machine::open(Arc::new(state), snapshots, None, None).unwrap();
+        let (machine, _due) = Machine::open(Arc::new(state), snapshots, None, None, 1_000).unwrap();
         Ok((home, log, Filled(machine)))
     }
 }

@@ -1,7 +1,9 @@
 //! [`SyncWatch`]: how long the sync that is under way has taken, for whoever wants to do something about it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::rt::Instant;
 
 /// Set by the log writer, read by the hand-over task.
 pub(super) struct SyncWatch {
@@ -15,9 +17,14 @@ impl SyncWatch {
         Self { base: Instant::now(), began: AtomicU64::new(0) }
     }
 
+    /// Marks that a sync has begun.
+    pub(super) fn begin(&self) {
+        self.began.store(self.now() + 1, Ordering::Release);
+    }
+
     /// Runs a sync.
     pub(super) fn during<T>(&self, sync: impl FnOnce() -> T) -> T {
-        self.began.store(self.now() + 1, Ordering::Release);
+        self.begin();
         let result = sync();
         self.began.store(0, Ordering::Release);
         result

@@ -89,7 +89,8 @@ impl Tail {
 /// Fixed part charged for an entry, in bytes.
 const ENTRY_BYTES: usize = 256;
 
-fn size_bytes(entry: &Entry) -> usize {
+/// About what an entry takes, in memory and in the log.
+pub(super) fn size_bytes(entry: &Entry) -> usize {
     let EntryPayload::Normal(command) = &entry.payload else { return ENTRY_BYTES };
     let Change::Transaction(transaction) = &command.0.entry else { return ENTRY_BYTES };
     let operations = transaction.operations.iter().map(|operation| match operation {

@@ -16,6 +16,7 @@ openraft::declare_raft_types!(
         NodeId = MemberId,
         Node = Peer,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, MemberId>,
+        AsyncRuntime = crate::rt::Runtime,
 );
 
 /// A proposal in the log. Shared, since replication, the log writer and apply all hold it.

@@ -139,6 +139,7 @@ fn write_for_ever(log: &dyn LogDb, seed: u64) {
                 log.purge(upto, &upto.to_le_bytes()).unwrap();
                 log.sync().unwrap();
                 say(format_args!("purged {upto}"));
+                log.tidy().unwrap();
             }
             _ => {
                 let first = span.next.max(1);
@@ -148,6 +149,7 @@ fn write_for_ever(log: &dyn LogDb, seed: u64) {
                 log.append(&batch).unwrap();
                 log.sync().unwrap();
                 say(format_args!("synced {first} {last} {epoch}"));
+                log.tidy().unwrap();
             }
         }
     }

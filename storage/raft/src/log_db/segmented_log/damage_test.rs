@@ -155,6 +155,7 @@ fn purged_files_are_deleted_and_the_rest_opens() {
     log.purge(100, b"at 100").unwrap();
     assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), before, "nothing goes before the purge is durable");
     log.sync().unwrap();
+    log.tidy().unwrap();
     assert!(disk.list(Path::new(DIR)).unwrap().len() < before);
     drop(log);
     let log = open(&disk).unwrap();
@@ -247,6 +248,7 @@ fn run(steps: &[Step], seed: u64) {
             }
             Step::Sync => {
                 log.sync().unwrap();
+                log.tidy().unwrap();
                 model.sync();
             }
             Step::Vote(vote) => {
@@ -306,6 +308,7 @@ fn a_lying_device_is_noticed_by_this_very_model() {
         for index in 1..20 {
             log.append(&[entry(index, 300, 0)]).unwrap();
             log.sync().unwrap();
+            log.tidy().unwrap();
         }
         drop(log);
         sim.power_cut(seed);

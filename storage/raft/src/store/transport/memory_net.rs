@@ -24,6 +24,8 @@ struct Inner {
     /// One-way cuts: messages from the first to the second are lost.
     cuts: BTreeSet<(MemberId, MemberId)>,
     delay: Duration,
+    /// Streams that were asked for.
+    asked: u64,
 }
 
 impl MemoryNet {
@@ -64,6 +66,11 @@ impl MemoryNet {
     /// Heals all links.
     pub fn heal(&self) {
         self.inner.lock().cuts.clear();
+    }
+
+    /// How many streams were asked for so far, whether or not they could be opened.
+    pub fn streams_asked(&self) -> u64 {
+        self.inner.lock().asked
     }
 
     /// Every message takes this long.
@@ -136,6 +143,7 @@ impl RaftTransport for MemoryTransport {
 
     fn open(&self, to: &Target, _lane: Lane) -> BoxFuture<'static, Result<Duplex, TransportError>> {
         let (net, me, member) = (self.net.clone(), self.me, to.member);
+        net.inner.lock().asked += 1;
         Box::pin(async move {
             let unreachable = || TransportError::Unreachable { member, why: "no link".to_owned() };
             let service = net.service(member).filter(|_| net.passes(me, member)).ok_or_else(unreachable)?;

@@ -169,9 +169,18 @@ impl Plan<'_> {
             spec.put("ipFamilies", families);
             spec.default("ipFamilyPolicy", if dual { "RequireDualStack" } else { "SingleStack" });
         }
-        spec.default("ipFamilyPolicy", "SingleStack");
+        let several = spec.list("ipFamilies").len() > 1 || spec.list("clusterIPs").len() > 1;
+        if !several {
+            spec.default("ipFamilyPolicy", "SingleStack");
+        }
         for address in own_addresses(object).iter().filter(|address| !had.contains(address)) {
-            self.check_address(object, address).await?;
+            if address.parse::<std::net::IpAddr>().is_err() {
+                // Validation says what is wrong with it.
+                continue;
+            }
+            if had.is_empty() {
+                self.check_address(object, address).await?;
+            }
             let held = ip_address(address, &namespace, &name, self.writing);
             commit.create(addresses().key("", address), encode(&held));
         }
@@ -188,7 +197,9 @@ impl Plan<'_> {
         let path = Path::new("spec");
         let (families, policy, addresses) =
             (path.child("ipFamilies"), path.child("ipFamilyPolicy"), path.child("clusterIPs"));
-        if !free {
+        // Combinations that make no sense anywhere are for validation to refuse.
+        let alone = spec.list("ipFamilies").len() <= 1 && spec.list("clusterIPs").len() <= 1;
+        if !free && alone {
             for (index, family) in spec.list("ipFamilies").iter().enumerate() {
                 if family.as_str().is_some_and(|family| family != own && matches!(family, "IPv4" | "IPv6")) {
                     errors.invalid(&families.index(index), family, "not configured on this cluster");
@@ -239,7 +250,7 @@ impl Plan<'_> {
         let path = Path::new("spec");
         errors.invalid_text(
             &path.child("clusterIPs"),
-            &format!("[]string{{{shown}}}"),
+            format!("[]string{{{shown}}}"),
             format!("failed to allocate IP {address}: {why}"),
         );
         Err(self.invalid(service, &errors).into())
@@ -333,7 +344,7 @@ impl Plan<'_> {
         if !NODE_PORTS.contains(&port) {
             errors.invalid_text(
                 &path,
-                &port.to_string(),
+                port.to_string(),
                 format!(
                     "provided port is not in the valid range. The range of valid ports is {}-{}",
                     NODE_PORTS.start(),
@@ -341,7 +352,7 @@ impl Plan<'_> {
                 ),
             );
         } else if self.port_is_taken(port).await? {
-            errors.invalid_text(&path, &port.to_string(), "provided port is already allocated");
+            errors.invalid_text(&path, port.to_string(), "provided port is already allocated");
         }
         if !errors.is_empty() {
             return Err(self.invalid(service, &errors).into());

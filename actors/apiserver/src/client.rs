@@ -175,7 +175,7 @@ impl ApiClient {
     fn shown(&self, scope: &Scope, record: &crate::records::Record) -> Result<Value, Failure> {
         let stored = self.server.records.decode(record);
         let stored = stored.map_err(|error| Status::internal(&error.to_string()))?;
-        scope.kind.rules.from_stored((*stored).clone())
+        scope.kind.rules.served_form((*stored).clone())
     }
 
     async fn ask(

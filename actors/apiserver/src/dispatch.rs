@@ -37,7 +37,7 @@ pub(crate) fn route(scope: &Scope, method: &str) -> Result<Route, Failure> {
     let in_namespace = info.namespace_in_path();
     let has = |verb: &str| kind.has_verb(verb);
     if (kind.namespaced && named && !in_namespace) || (!kind.namespaced && in_namespace) {
-        return Err(Status::unknown_path());
+        return Err(if kind.custom { no_path() } else { Status::unknown_path() });
     }
     if !info.subresource.is_empty() {
         return subresource(scope, method);
@@ -56,6 +56,9 @@ pub(crate) fn route(scope: &Scope, method: &str) -> Result<Route, Failure> {
         };
     }
     let everywhere = kind.namespaced && !in_namespace;
+    if everywhere && kind.custom && !matches!(method, "GET" | "HEAD") {
+        return Err(no_path());
+    }
     if everywhere && !has("list") {
         return Err(Status::unknown_path());
     }
@@ -71,9 +74,24 @@ pub(crate) fn route(scope: &Scope, method: &str) -> Result<Route, Failure> {
     }
 }
 
+const NO_PATH: &str = "404 page not found";
+
+/// A path that no part of the server takes: answered in plain text.
+fn no_path() -> Failure {
+    Status::plain(404, NO_PATH)
+}
+
+/// Whether a failure is to be answered in plain text.
+pub(crate) fn is_no_path(failure: &Status) -> bool {
+    failure.code == 404 && failure.message == NO_PATH
+}
+
 fn subresource(scope: &Scope, method: &str) -> Result<Route, Failure> {
     let Some(known) = scope.kind.subresource(&scope.info.subresource) else {
-        return Err(Status::unknown_path());
+        return Err(match scope.kind.custom {
+            true => Status::not_found(&scope.kind.group, &scope.kind.plural, &scope.info.name),
+            false => Status::unknown_path(),
+        });
     };
     let verb = match method {
         "GET" | "HEAD" => "get",

@@ -21,7 +21,7 @@ pub(crate) fn identify(
     peer: &Peer,
     uri: &str,
     accept: Option<&str>,
-) -> Result<Arc<User>, Reply> {
+) -> Result<Arc<User>, Box<Reply>> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (certificate, refused) = match &peer.certificate {
         PeerCertificateState::Absent => (None, None),
@@ -38,14 +38,14 @@ pub(crate) fn identify(
     let found = server
         .authentication
         .authenticate(&shown, now)
-        .map_err(|error| render::failure(&error.failure(), accept, &[]))?;
+        .map_err(|error| Box::new(render::failure(&error.failure(), accept, &[])))?;
     let pairs: Vec<(&str, &str)> =
         headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     match impersonate(&found.user, &pairs, &*server.authorizer) {
         Ok(Some(user)) => Ok(user),
         Ok(None) => Ok(found.user),
-        Err(ImpersonationError::Forbidden(failure)) => Err(render::failure(&failure, accept, &[])),
-        Err(error @ ImpersonationError::Incomplete(_)) => Err(render::text(500, error.text(uri))),
+        Err(ImpersonationError::Forbidden(failure)) => Err(Box::new(render::failure(&failure, accept, &[]))),
+        Err(error @ ImpersonationError::Incomplete(_)) => Err(Box::new(render::text(500, error.text(uri)))),
     }
 }
 
@@ -75,8 +75,8 @@ pub(crate) fn admit(
     info: &RequestInfo,
     query: &Query,
     accept: Option<&str>,
-) -> Result<(), Reply> {
+) -> Result<(), Box<Reply>> {
     authorize(&*server.authorizer, &attributes(user, info, query))
         .map(|_| ())
-        .map_err(|failure| render::failure(&failure, accept, &[]))
+        .map_err(|failure| Box::new(render::failure(&failure, accept, &[])))
 }

@@ -65,8 +65,8 @@ async fn answer(server: &Arc<Server>, request: &mut Request, accept: Option<&str
     let method = request.head.method.as_str().to_owned();
     let info = RequestInfo::parse(&method, &path, &query);
     let full = uri.path_and_query().map_or(path.as_str(), |whole| whole.as_str());
-    let user = gate::identify(server, &request.head.headers, &request.peer, full, accept)?;
-    gate::admit(server, &user, &info, &query, accept)?;
+    let user = gate::identify(server, &request.head.headers, &request.peer, full, accept).map_err(|reply| *reply)?;
+    gate::admit(server, &user, &info, &query, accept).map_err(|reply| *reply)?;
     if !info.resource_request {
         return Ok(paths::serve(server, &info, &query, &method, &request.head.headers).await);
     }
@@ -75,13 +75,16 @@ async fn answer(server: &Arc<Server>, request: &mut Request, accept: Option<&str
     }
     let catalogue = server.catalogue.load_full();
     let Some(kind) = catalogue.get(&info.group, &info.version, &info.resource) else {
-        return Err(match info.group.is_empty() || catalogue.has_group(&info.group) {
+        return Err(match trireme_schema::kinds::all().iter().any(|kind| kind.group == info.group) {
             true => render::failure(&Status::unknown_path(), accept, &[]),
             false => paths::not_found(),
         });
     };
     let scope = scope(&request.head.headers, info, query, user, kind.clone(), accept);
     let route = dispatch::route(&scope, &method).map_err(|failure| {
+        if dispatch::is_no_path(&failure) {
+            return paths::not_found();
+        }
         let warnings: Vec<String> = scope.kind.deprecation.iter().cloned().collect();
         let warnings = if failure.code == 405 && !failure.details.kind.is_empty() { warnings } else { Vec::new() };
         render::failure(&failure, accept, &warnings)

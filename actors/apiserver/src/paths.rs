@@ -77,12 +77,14 @@ pub(crate) async fn serve(
             Some(Form::Aggregated(form)) if reads => {
                 return document(&discovery.aggregated_core(form), headers, form);
             }
+            None => return render::failure(&Status::not_acceptable(&["application/json"]), None, &[]),
             _ => Some(discovery.api_versions(&server.config.advertise.to_string())),
         },
         ["apis"] => match trireme_publish::discovery::negotiate(&accept) {
             Some(Form::Aggregated(form)) if reads => {
                 return document(&discovery.aggregated_groups(form), headers, form);
             }
+            None => return render::failure(&Status::not_acceptable(&["application/json"]), None, &[]),
             _ => Some(discovery.api_group_list()),
         },
         ["apis", group] => match discovery.api_group(group) {
@@ -108,7 +110,7 @@ pub(crate) async fn serve(
 /// Discovery documents come in the formats of objects.
 fn discovery_accepts(path: &str, accept: &str) -> Result<(), trireme_schema::status::Failure> {
     let root = path.trim_matches('/').split('/').next().unwrap_or_default();
-    if matches!(root, "api" | "apis") { render::check_accept(Some(accept), false) } else { Ok(()) }
+    if matches!(root, "api" | "apis" | "version") { render::check_accept(Some(accept), false) } else { Ok(()) }
 }
 
 /// OpenAPI and the discovery of service account tokens.
@@ -122,7 +124,10 @@ async fn open_documents(server: &Arc<Server>, parts: &[&str], headers: &HeaderMa
         ["openapi", "v3", rest @ ..] => {
             let path = rest.join("/");
             let found = tokio::task::spawn_blocking(move || documents.openapi.v3(&path)).await;
-            found.ok().flatten().map_or_else(not_found, |packed| packed_reply(&packed, headers))
+            match found.ok().flatten() {
+                Some(packed) => packed_reply(&packed, headers),
+                None => render::finish(Response::new(ReplyBody::empty()), 404, &[]),
+            }
         }
         ["openapi", "v2"] => match negotiate_v2(accept) {
             Some(form) => {

@@ -139,7 +139,7 @@ fn wants_pretty(scope: &Scope) -> bool {
 /// A stored object in the version that is served.
 fn shown(server: &Server, kind: &ServedKind, record: &Record) -> Result<Value, Failure> {
     let value = server.records.decode(record).map_err(|error| Status::internal(&error.to_string()))?;
-    kind.rules.from_stored((*value).clone())
+    kind.rules.served_form((*value).clone())
 }
 
 fn stored_list(list: &ListContent, records: &[Record]) -> Bytes {
@@ -167,8 +167,11 @@ fn stored_list(list: &ListContent, records: &[Record]) -> Bytes {
 fn list_metadata(list: &ListContent) -> Map<String, Value> {
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), list.revision.to_string().into());
-    if let Some(token) = &list.continue_token {
-        metadata.insert("continue".to_owned(), token.clone().into());
+    match &list.continue_token {
+        Some(token) => drop(metadata.insert("continue".to_owned(), token.clone().into())),
+        // Lists of custom objects always say it, as upstream's do.
+        None if list.kind.custom => drop(metadata.insert("continue".to_owned(), "".into())),
+        None => {}
     }
     if let Some(remaining) = list.remaining {
         metadata.insert("remainingItemCount".to_owned(), remaining.into());
@@ -408,7 +411,7 @@ impl crate::watch::ShapeEncoder for RenderedShape {
     }
 
     fn event(&self, kind: crate::watch::EventType, object: &Value, first: bool) -> Bytes {
-        match self.kind.rules.from_stored(object.clone()) {
+        match self.kind.rules.served_form(object.clone()) {
             Ok(object) => self.frame(kind.name(), self.shaped(object, first)),
             Err(failure) => self.frame("ERROR", failure.to_value()),
         }

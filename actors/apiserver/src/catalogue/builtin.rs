@@ -71,7 +71,7 @@ impl KindRules for Builtin {
         }
     }
 
-    fn from_stored(&self, object: Value) -> Result<Value, Failure> {
+    fn served_form(&self, object: Value) -> Result<Value, Failure> {
         convert(object, self.target.group, self.target.version).map_err(|e| Status::internal(&e.to_string()))
     }
 

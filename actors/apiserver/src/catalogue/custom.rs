@@ -78,7 +78,7 @@ impl KindRules for Custom {
         Vec::new()
     }
 
-    fn from_stored(&self, object: Value) -> Result<Value, Failure> {
+    fn served_form(&self, object: Value) -> Result<Value, Failure> {
         read_stored(&self.versions, self.kind(), object)
     }
 

@@ -84,7 +84,7 @@ pub trait KindRules: Send + Sync {
     ///
     /// # Errors
     /// The object cannot be expressed in this version.
-    fn from_stored(&self, object: Value) -> Result<Value, Failure>;
+    fn served_form(&self, object: Value) -> Result<Value, Failure>;
 
     /// From this version to the stored one.
     ///

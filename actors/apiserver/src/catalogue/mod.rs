@@ -5,7 +5,7 @@ mod custom;
 mod kind_rules;
 mod served_kind;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use kind_rules::KindRules;
@@ -18,7 +18,6 @@ use crate::records::ResourceKey;
 pub struct Catalogue {
     by_resource: BTreeMap<(String, String, String), Arc<ServedKind>>,
     stored: BTreeMap<(String, String), ResourceKey>,
-    groups: BTreeSet<String>,
 }
 
 impl Catalogue {
@@ -43,7 +42,6 @@ impl Catalogue {
 
     /// Adds a kind, or replaces the one of the same group, version and resource.
     pub fn add(&mut self, kind: Arc<ServedKind>) {
-        self.groups.insert(kind.group.clone());
         let own = (kind.group.clone(), kind.plural.clone());
         self.stored.insert(own, kind.storage.clone());
         let at = (kind.group.clone(), kind.version.clone(), kind.plural.clone());
@@ -58,11 +56,6 @@ impl Catalogue {
     /// Where a resource is stored, whatever the version.
     pub fn stored(&self, group: &str, resource: &str) -> Option<&ResourceKey> {
         self.stored.get(&(group.to_owned(), resource.to_owned()))
-    }
-
-    /// Whether a group has any kind.
-    pub fn has_group(&self, group: &str) -> bool {
-        self.groups.contains(group)
     }
 
     /// Every kind, by group, version and resource.

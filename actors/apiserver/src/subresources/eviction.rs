@@ -159,6 +159,8 @@ async fn take(
     let mut new = (**budget).clone();
     if let Some(status) = new.object("status") {
         status.put("disruptionsAllowed", allowed - 1);
+        let generation = observed;
+        set_allowed(status, allowed - 1 > 0, generation, &scope.now);
         if let Some(pods) = status.object("disruptedPods") {
             pods.put(pod.at("metadata").text("name"), json!(scope.now));
         }
@@ -174,6 +176,22 @@ async fn take(
         Err(failure) if failure.code == 409 => Err(RecordsError::Changed.into()),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// The condition that says whether more may go.
+fn set_allowed(status: &mut Value, allowed: bool, generation: i64, now: &str) {
+    let (truth, reason) = if allowed { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let mut conditions = status.list("conditions").to_vec();
+    let there = conditions.iter().position(|condition| condition.text("type") == "DisruptionAllowed");
+    let since = there.map(|at| &conditions[at]).filter(|old| old.text("status") == truth);
+    let since = since.map_or(now, |old| old.text("lastTransitionTime")).to_owned();
+    let fresh = json!({"type": "DisruptionAllowed", "status": truth, "reason": reason, "message": "",
+        "lastTransitionTime": since, "observedGeneration": generation});
+    match there {
+        Some(at) => conditions[at] = fresh,
+        None => conditions.push(fresh),
+    }
+    status.put("conditions", conditions);
 }
 
 fn too_many(why: &str, retry_seconds: u32) -> Failure {

@@ -38,6 +38,10 @@ pub(super) async fn get(server: &Arc<Server>, scope: &Scope) -> Result<Outcome, 
                 let resource = format!("{}/scale", scope.kind.plural);
                 return Err(match scope.kind.custom {
                     true => failure,
+                    // The core group borrows the name of another.
+                    false if scope.kind.group.is_empty() => {
+                        Status::not_found("autoscaling", &resource, &scope.info.name)
+                    }
                     false => Status::not_found(&scope.kind.group, &resource, &scope.info.name),
                 });
             }
@@ -118,7 +122,7 @@ async fn write(server: &Arc<Server>, scope: &Scope, change: &Change<'_>) -> Resu
     loop {
         match attempt_write(server, scope, &rules, change).await {
             Ok(stored) => {
-                let mut object = scope.kind.rules.from_stored(stored.object)?;
+                let mut object = scope.kind.rules.served_form(stored.object)?;
                 if let (Some(record), Some(metadata)) = (&stored.record, object.object("metadata")) {
                     metadata.put("resourceVersion", record.revision().to_string());
                 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use trireme_access::authn::service_account::{TokenRequest, request_token};
 use trireme_admission::Operation;
-use trireme_schema::request::{WriteOptions, check_options};
+use trireme_schema::request::{Context, WriteOptions, begin_create, check_options};
 use trireme_schema::status::{Failure, Status};
+use trireme_schema::view::Edit;
 
 use super::{decode, target};
 use crate::outcome::Outcome;
@@ -26,6 +27,7 @@ pub(super) async fn request(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -
     check_options("CreateOptions", &options)?;
     let target = target("authentication.k8s.io", "v1", "TokenRequest")?;
     let decoded = decode(scope, &target, bytes)?;
+    let mut object = decoded.object;
     server.settle().await?;
     let issuer = server
         .tokens
@@ -43,12 +45,19 @@ pub(super) async fn request(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -
         id: &id,
     };
     let writing = Writing::new(server, scope, "CreateOptions");
+    // Ownership is recorded as of an object of its own.
+    let context = Context { subresource: "", ..writing.context() };
+    begin_create(&mut object, &target, &context)?;
+    if let Some(metadata) = object.object("metadata") {
+        metadata.items("managedFields").for_each(|entry| entry.put("subresource", "token"));
+    }
     let admit = |object: &Value| {
         let mut request =
             writing.request(Operation::Create, Some(object.clone()), None, &scope.info.name);
         request.kind = "TokenRequest";
+        server.admission.admit(&mut request, &*server.view, &*server.authorizer)?;
         server.admission.validate(&request, &*server.view, &*server.authorizer).map(|_| ())
     };
-    let answer = request_token(&asked, decoded.object, admit)?;
+    let answer = request_token(&asked, object, admit)?;
     Ok(Outcome::other(201, answer).warn(decoded.warnings))
 }

@@ -120,7 +120,7 @@ pub(crate) fn answer(scope: &Scope, status: u16, stored: Stored) -> Result<Outco
     Ok(match stored.record {
         Some(record) => Outcome::stored(status, &scope.kind, record),
         None => {
-            let object = scope.kind.rules.from_stored(stored.object)?;
+            let object = scope.kind.rules.served_form(stored.object)?;
             Outcome { status, content: Content::Object(scope.kind.clone(), object), warnings: Vec::new() }
         }
     })

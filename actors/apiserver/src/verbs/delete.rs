@@ -41,7 +41,7 @@ pub(crate) async fn delete(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
     let kind = &scope.kind;
     let outcome = match deleted {
         Deleted::Gone(object) if answers_object(scope) => {
-            let object = kind.rules.from_stored(object)?;
+            let object = kind.rules.served_form(object)?;
             Outcome { status: 200, content: Content::Object(kind.clone(), object), warnings: Vec::new() }
         }
         Deleted::Gone(object) => {
@@ -51,7 +51,7 @@ pub(crate) async fn delete(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
         }
         Deleted::Marked(_, Some(record)) => Outcome::stored(200, kind, record),
         Deleted::Marked(object, None) => {
-            let object = kind.rules.from_stored(object)?;
+            let object = kind.rules.served_form(object)?;
             Outcome { status: 200, content: Content::Object(kind.clone(), object), warnings: Vec::new() }
         }
     };

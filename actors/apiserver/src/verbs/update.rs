@@ -89,7 +89,7 @@ pub(crate) fn current(server: &Server, scope: &Scope, record: &Record) -> Result
     if scope.kind.is_stored && !scope.kind.custom {
         return Ok(stored);
     }
-    Ok(Arc::new(scope.kind.rules.from_stored((*stored).clone())?))
+    Ok(Arc::new(scope.kind.rules.served_form((*stored).clone())?))
 }
 
 /// Who records field ownership.
@@ -113,9 +113,11 @@ pub(crate) async fn replace(
     let (server, scope) = (writing.server, writing.scope);
     let context = writing.context();
     let target = scope.kind.rules.target();
+    // Upstream records no owners for these parts.
+    let untracked = matches!(scope.info.subresource.as_str(), "ephemeralcontainers" | "finalize");
     match tracking {
-        Tracking::Own => begin_update(old, &mut new, &target, &context)?,
-        Tracking::Applied => {
+        Tracking::Own if !untracked => begin_update(old, &mut new, &target, &context)?,
+        Tracking::Own | Tracking::Applied => {
             check_name(&new, &context)?;
             place(&mut new, &target, &context)?;
         }

@@ -12,18 +12,39 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, oneshot};
 use trireme_core::Rng;
-use trireme_process::Admin;
+use trireme_process::{Admin, random_u64};
 
 use super::tmpfs::Tmpfs;
 use super::torn::{Torn, tear};
 use super::{FleetError, START_LIMIT};
 use crate::link::{Link, Server};
 
+/// Ports of the servers: below those that the system hands out by itself, so that nobody takes the port of a server
+/// while it is dead.
+const PORTS: std::ops::Range<u64> = 20_000..32_000;
+/// Ports that are tried.
+const PORTS_TRIED: usize = 64;
+
+/// A UDP port of loopback that nobody uses at the moment.
+fn free_port() -> std::io::Result<u16> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    for _ in 0..PORTS_TRIED {
+        let port = PORTS.start + random_u64() % (PORTS.end - PORTS.start);
+        let port = u16::try_from(port).expect("the range lies within 16 bits");
+        match std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, port)) {
+            Ok(_free) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// See the module.
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
     program: PathBuf,
+    port: u16,
     log: PathBuf,
     disk: Option<Tmpfs>,
     process: Mutex<Option<Child>>,
@@ -48,6 +69,7 @@ impl Member {
             name,
             folder,
             program: program.to_owned(),
+            port: free_port().map_err(FleetError::io("a port".to_owned()))?,
             log,
             disk,
             process: Mutex::default(),
@@ -181,10 +203,10 @@ impl Member {
                 "--log-format=text",
                 "server",
                 "--stop-on-stdin-eof",
-                "--listen=127.0.0.1:0",
                 // The whole log is read at the end.
                 "--store-history=24h",
             ])
+            .arg(format!("--listen=127.0.0.1:{}", self.port))
             .arg(format!("--data-dir={}", self.folder.display()))
             .arg(format!("--node-name={}", self.name))
             .env_remove("TRIREME_TOKEN")

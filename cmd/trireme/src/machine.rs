@@ -13,7 +13,7 @@ use trireme_bus::{
 };
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
-use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
+use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorRef, SupervisorSpec};
 use trireme_pki::{
     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
 };
@@ -137,34 +137,27 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let tree = kernel.root().add_supervisor(
-            SupervisorSpec::new(me.to_string()).intensity(endless().intensity).back_off(endless().back_off),
-        )?;
-        tree.add(FaultDesk::spec(faults))?;
-        bus.attach(&kernel, &tree)?;
-        tree.add(ClusterActor::spec(Arc::new(cluster)))?;
-        tree.add(Renewal::spec(renewal))?;
-        tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
+        let tree = plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal })?;
         if let (Some(store), Some(serving)) = (&store, serving) {
             store.set_bus(bus.clone());
             tree.add(StoreActor::spec(Arc::clone(store)))?;
             tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope(serving.history)))?;
         }
-        let api = match (serving, address, &store, &membership.authority) {
-            (Some(Serving { listen, api: args, .. }), Some(address), Some(store), Some(authority)) => {
+        let serving = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
+        let api = match serving {
+            Some(((serving, address), (store, authority))) => {
                 let machine = ApiMachine {
                     store: Arc::clone(store),
                     authority: Arc::clone(authority),
                     trust: api_trust,
                     name: me.name(),
                     listen: address,
-                    any_port: listen.port() == 0,
+                    any_port: serving.listen.port() == 0,
                     io: kernel.io(),
                 };
-                let started = kernel.io().block_on(crate::api::start(args, machine))?;
-                Some((started, args.clone()))
+                Some((kernel.io().block_on(crate::api::start(serving.api, machine))?, serving.api.clone()))
             }
-            _ => None,
+            None => None,
         };
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
@@ -223,6 +216,26 @@ impl Machine {
 }
 
 /// The slot of a server's member of the replicated store.
+/// What every machine's own actors are made of.
+struct Machinery {
+    faults: Faults,
+    cluster: ClusterParts,
+    renewal: RenewalParts,
+}
+
+/// Starts the tree of actors that every machine has.
+fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery) -> anyhow::Result<SupervisorRef> {
+    let policy = endless();
+    let spec = SupervisorSpec::new(me.to_string()).intensity(policy.intensity).back_off(policy.back_off);
+    let tree = kernel.root().add_supervisor(spec)?;
+    tree.add(FaultDesk::spec(parts.faults))?;
+    bus.attach(kernel, &tree)?;
+    tree.add(ClusterActor::spec(Arc::new(parts.cluster)))?;
+    tree.add(Renewal::spec(parts.renewal))?;
+    tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
+    Ok(tree)
+}
+
 fn store_host(data: &DataDir, membership: &Membership, kernel: &Kernel) -> Option<Arc<StoreHost>> {
     let identity = membership.credentials.identity();
     let me = identity.identity_name();

@@ -1,7 +1,8 @@
 //! The few paths outside the groups and versions.
 
+use super::constants::{ANY_TYPE, OBJECT_TYPES};
 use super::operation::{Body, Operation, Paths};
-use super::paths::{ANY_TYPE, OBJECT_TYPES, group_words, lower_first};
+use super::paths::{group_words, lower_first};
 use super::types::META;
 
 /// The paths outside the groups and versions: a name in the v3 index, with the one operation behind it.

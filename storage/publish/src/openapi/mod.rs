@@ -10,6 +10,7 @@
 //!
 //! Deliberate absences: `/logs` and other paths that this server does not serve are not listed.
 
+mod constants;
 mod custom;
 mod descriptions;
 mod facts;

@@ -2,95 +2,11 @@
 
 use trireme_schema::kinds::{Subresource, api_version};
 
+use super::constants::*;
 use super::operation::{Body, Operation, Parameter, Paths, parameter, parameters, path_parameter};
 use super::schemas::Gvk;
 use super::types::{META, kind_type, list_type};
 use crate::discovery::ServedKind;
-
-pub(super) const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml"];
-const STREAM_TYPES: &[&str] = &["application/json", "application/yaml", "application/json;stream=watch"];
-const LOG_TYPES: &[&str] = &["text/plain", "application/json", "application/yaml"];
-pub(super) const ANY_TYPE: &[&str] = &["*/*"];
-const PATCH_TYPES: &[&str] = &[
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-];
-/// Custom kinds have no strategic merge patch.
-const CUSTOM_PATCH_TYPES: &[&str] =
-    &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-
-const LIST_PARAMETERS: &[&str] = &[
-    "allowWatchBookmarks",
-    "continue",
-    "fieldSelector",
-    "labelSelector",
-    "limit",
-    "pretty",
-    "resourceVersion",
-    "resourceVersionMatch",
-    "sendInitialEvents",
-    "timeoutSeconds",
-    "watch",
-];
-const WRITE_PARAMETERS: &[&str] = &["dryRun", "fieldManager", "fieldValidation", "pretty"];
-const PATCH_PARAMETERS: &[&str] = &["dryRun", "fieldManager", "fieldValidation", "force", "pretty"];
-const DELETE_PARAMETERS: &[&str] = &[
-    "dryRun",
-    "gracePeriodSeconds",
-    "ignoreStoreReadErrorWithClusterBreakingPotential",
-    "orphanDependents",
-    "pretty",
-    "propagationPolicy",
-];
-const DELETE_COLLECTION_PARAMETERS: &[&str] = &[
-    "continue",
-    "dryRun",
-    "fieldSelector",
-    "gracePeriodSeconds",
-    "ignoreStoreReadErrorWithClusterBreakingPotential",
-    "labelSelector",
-    "limit",
-    "orphanDependents",
-    "pretty",
-    "propagationPolicy",
-    "resourceVersion",
-    "resourceVersionMatch",
-    "sendInitialEvents",
-    "timeoutSeconds",
-];
-const LOG_PARAMETERS: &[&str] = &[
-    "container",
-    "follow",
-    "insecureSkipTLSVerifyBackend",
-    "limitBytes",
-    "pretty",
-    "previous",
-    "sinceSeconds",
-    "stream",
-    "tailLines",
-    "timestamps",
-];
-
-/// Kinds of which a delete answers with the object instead of a Status.
-const DELETED_OBJECT: [&str; 15] = [
-    "Pod",
-    "PodTemplate",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "ResourceQuota",
-    "Service",
-    "ServiceAccount",
-    "CSIDriver",
-    "CSINode",
-    "StorageClass",
-    "VolumeAttachment",
-    "VolumeAttributesClass",
-    "DeviceClass",
-    "ResourceClaim",
-    "ResourceClaimTemplate",
-];
 
 /// The paths of a group and version.
 pub(super) fn group_version_paths(group: &str, version: &str, kinds: &[ServedKind]) -> Paths {

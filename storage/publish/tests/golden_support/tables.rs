@@ -133,8 +133,7 @@ fn store_as_upstream(kind: &str, object: &mut Value) {
             }
         }
         "Job" if object["spec"]["selector"].is_null() => {
-            object["spec"]["selector"] =
-                json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "$"}});
+            object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "$"}});
         }
         _ => {}
     }

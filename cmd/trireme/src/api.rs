@@ -14,7 +14,7 @@ use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_store::StoreHost;
 
-use crate::cli::{ApiArgs, Component, KubeconfigArgs};
+use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
 use crate::data_dir;
 
 /// How long the initial objects may take.
@@ -98,7 +98,9 @@ pub(crate) async fn ready(
     data_dir: &Path,
 ) -> anyhow::Result<()> {
     if !api.ready(START_LIMIT).await {
-        bail!("the API server did not make its first objects within {START_LIMIT:?}; is there a quorum of servers?");
+        bail!(
+            "the API server did not make its first objects within {START_LIMIT:?}; is there a quorum of servers?"
+        );
     }
     write_whole(&data_dir.join(API_FILE), api.address().to_string().as_bytes())?;
     let text = kubeconfig(&Admin::load(admin_folder)?, api.address());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::raft::args::{KvCommand, RaftCommand};
 use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 
@@ -121,64 +122,6 @@ pub(crate) struct UpArgs {
     /// Write this file when every machine is up and sees every other one.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
-}
-
-/// A part of the cluster that a machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Component {
-    /// The Kubernetes API.
-    Api,
-    /// The controllers.
-    Controllers,
-    /// The scheduler.
-    Scheduler,
-    /// Running pods.
-    Node,
-}
-
-impl std::fmt::Display for Component {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Api => "api",
-            Self::Controllers => "controllers",
-            Self::Scheduler => "scheduler",
-            Self::Node => "node",
-        })
-    }
-}
-
-/// The API server.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ApiArgs {
-    /// What to run, comma-separated; what is not built yet is refused by name.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "api", value_name = "NAMES")]
-    pub(crate) components: Vec<Component>,
-
-    /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_auth_file: Option<PathBuf>,
-
-    /// The range that the addresses of Services come from.
-    #[arg(long, default_value = "10.96.0.0/12", value_name = "CIDR")]
-    pub(crate) service_cidr: String,
-
-    /// Who decides what is allowed: Node, RBAC, AlwaysAllow, AlwaysDeny; the first opinion counts.
-    #[arg(long, default_value = "Node,RBAC", value_name = "MODES")]
-    pub(crate) authorization_mode: String,
-
-    /// Write the administrator's kubeconfig here.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct KubeconfigArgs {
-    #[command(flatten)]
-    pub(crate) data: DataDirArg,
-
-    /// The server's address to write, when clients reach it under another one.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) server: Option<SocketAddr>,
 }
 
 /// How servers sign.

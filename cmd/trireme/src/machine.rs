@@ -28,7 +28,8 @@ use trireme_store::{
 };
 
 use crate::api::ApiMachine;
-use crate::cli::{AgentArgs, ApiArgs, MachineArgs, ServerArgs};
+use crate::api_args::ApiArgs;
+use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
 use crate::permissions::permissions;
@@ -153,8 +154,7 @@ impl Machine {
                     any_port: listen.is_some_and(|asked| asked.port() == 0),
                     io: kernel.io(),
                 };
-                let started = kernel.io().block_on(crate::api::start(args, machine))?;
-                Some((started, args.clone()))
+                Some((kernel.io().block_on(crate::api::start(args, machine))?, args.clone()))
             }
             _ => None,
         };

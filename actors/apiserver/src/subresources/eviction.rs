@@ -61,7 +61,11 @@ pub(super) async fn evict(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> 
     }
 }
 
-async fn attempt_evict(server: &Arc<Server>, scope: &Scope, options: &DeleteOptions) -> Result<(), WriteError> {
+async fn attempt_evict(
+    server: &Arc<Server>,
+    scope: &Scope,
+    options: &DeleteOptions,
+) -> Result<(), WriteError> {
     let key = scope.kind.storage.key(scope.namespace(), &scope.info.name);
     let Some(record) = server.records.get(&key).await? else {
         return Err(Status::not_found("", "pods", &scope.info.name).into());
@@ -125,7 +129,8 @@ async fn take(
     dry_run: bool,
 ) -> Result<(), WriteError> {
     let (name, status) = (budget.at("metadata").text("name"), budget.at("status"));
-    let healthy_enough = status.int("currentHealthy").unwrap_or(0) >= status.int("desiredHealthy").unwrap_or(0)
+    let healthy_enough = status.int("currentHealthy").unwrap_or(0)
+        >= status.int("desiredHealthy").unwrap_or(0)
         && status.int("desiredHealthy").unwrap_or(0) > 0;
     let always = budget.at("spec").text("unhealthyPodEvictionPolicy") == "AlwaysAllow";
     if !is_ready(pod) && (always || healthy_enough) {

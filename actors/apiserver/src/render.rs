@@ -206,7 +206,9 @@ fn transform_list(
     list: ListContent,
     target: &Target,
 ) -> Result<Value, Failure> {
-    let metadata = Value::Object(list_metadata(&list));
+    let mut metadata = list_metadata(&list);
+    metadata.retain(|_, value| value != "");
+    let metadata = Value::Object(metadata);
     let objects = items(server, &list)?;
     match target.kind.as_str() {
         "Table" => {

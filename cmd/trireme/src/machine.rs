@@ -130,28 +130,17 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let tree = kernel.root().add_supervisor(
-            SupervisorSpec::new(me.to_string()).intensity(endless().intensity).back_off(endless().back_off),
-        )?;
-        tree.add(FaultDesk::spec(faults))?;
-        bus.attach(&kernel, &tree)?;
-        tree.add(ClusterActor::spec(Arc::new(cluster)))?;
-        tree.add(Renewal::spec(renewal))?;
-        tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
-        if let Some(store) = &store {
-            store.set_bus(bus.clone());
-            tree.add(StoreActor::spec(Arc::clone(store)))?;
-            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
-        }
+        plant(&kernel, &bus, Tree { me: &me, faults, cluster, renewal, store: store.as_ref() })?;
         let api = match (api, address, &store, &membership.authority) {
             (Some(args), Some(address), Some(store), Some(authority)) => {
+                let any_port = listen.is_some_and(|asked| asked.port() == 0);
                 let machine = ApiMachine {
                     store: Arc::clone(store),
                     authority: Arc::clone(authority),
                     trust: api_trust,
                     name: me.name(),
                     listen: address,
-                    any_port: listen.is_some_and(|asked| asked.port() == 0),
+                    any_port,
                     io: kernel.io(),
                 };
                 Some((kernel.io().block_on(crate::api::start(args, machine))?, args.clone()))
@@ -212,6 +201,33 @@ impl Machine {
         print(&format!("ready in {millis} ms"));
         Ok(())
     }
+}
+
+/// What a machine's tree of actors is made of.
+struct Tree<'a> {
+    me: &'a IdentityName,
+    faults: Faults,
+    cluster: ClusterParts,
+    renewal: RenewalParts,
+    store: Option<&'a Arc<StoreHost>>,
+}
+
+/// Starts the machine's actors.
+fn plant(kernel: &Kernel, bus: &Bus, parts: Tree<'_>) -> anyhow::Result<()> {
+    let tree = kernel.root().add_supervisor(
+        SupervisorSpec::new(parts.me.to_string()).intensity(endless().intensity).back_off(endless().back_off),
+    )?;
+    tree.add(FaultDesk::spec(parts.faults))?;
+    bus.attach(kernel, &tree)?;
+    tree.add(ClusterActor::spec(Arc::new(parts.cluster)))?;
+    tree.add(Renewal::spec(parts.renewal))?;
+    tree.add(Inspector::spec(parts.me.clone(), kernel.registry()))?;
+    if let Some(store) = parts.store {
+        store.set_bus(bus.clone());
+        tree.add(StoreActor::spec(Arc::clone(store)))?;
+        tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope()))?;
+    }
+    Ok(())
 }
 
 /// The slot of a server's member of the replicated store.

@@ -12,7 +12,7 @@ use super::{decode, success, target};
 use crate::bootstrap::internal_scope;
 use crate::failures::WriteError;
 use crate::outcome::Outcome;
-use crate::records::RecordsError;
+use crate::records::{Commit, Record, RecordsError, encode};
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::verbs::{DeleteOptions, delete_one, repeats, update};
@@ -88,10 +88,46 @@ async fn attempt_evict(
         // What was judged is what goes.
         options.uid.get_or_insert_with(|| pod.at("metadata").text("uid").to_owned());
     }
+    mark_disrupted(server, scope, &pod, &record, &mut options).await?;
     let mut plain = scope.clone();
     plain.info.subresource = String::new();
     let mut warnings = Vec::new();
     delete_one(server, &plain, &options, &mut warnings).await?;
+    Ok(())
+}
+
+/// Says in the pod's status why it goes. A precondition on its version goes on with the new one.
+async fn mark_disrupted(
+    server: &Arc<Server>,
+    scope: &Scope,
+    pod: &Value,
+    record: &Record,
+    options: &mut DeleteOptions,
+) -> Result<(), WriteError> {
+    let metadata = pod.at("metadata");
+    let other = |asked: &Option<String>, own: &str| asked.as_deref().is_some_and(|asked| asked != own);
+    let refused = other(&options.uid, metadata.text("uid"))
+        || other(&options.resource_version, metadata.text("resourceVersion"));
+    if options.dry_run || refused {
+        // What is refused is left to the deletion to say.
+        return Ok(());
+    }
+    let mut new = pod.clone();
+    if let Some(status) = new.object("status") {
+        let mut conditions = status.list("conditions").to_vec();
+        conditions.retain(|condition| condition.text("type") != "DisruptionTarget");
+        conditions
+            .push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": scope.now}));
+        status.put("conditions", conditions);
+    }
+    let mut commit = Commit { fence: scope.fence, reserved: true, ..Commit::default() };
+    commit.replace(record.key().clone(), record.revision(), encode(&new));
+    let revisions = server.records.commit(commit).await?;
+    let revision = revisions.first().copied().flatten();
+    if let (Some(revision), Some(version)) = (revision, options.resource_version.as_mut()) {
+        *version = revision.to_string();
+    }
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::failures::WriteError;
 use crate::records::{Commit, ROOT, ResourceKey, encode};
 use crate::scope::Scope;
 use crate::server::Server;
+use crate::service_needs::{ip_address, own_addresses, own_ports, wants_ports};
 use crate::verbs::Writing;
 
 /// Node ports, first and last.
@@ -30,7 +31,11 @@ fn is_service(scope: &Scope) -> bool {
 }
 
 fn addresses() -> ResourceKey {
-    ResourceKey { group: "networking.k8s.io".to_owned(), resource: "ipaddresses".to_owned(), namespaced: false }
+    ResourceKey {
+        group: "networking.k8s.io".to_owned(),
+        resource: "ipaddresses".to_owned(),
+        namespaced: false,
+    }
 }
 
 fn port_key(port: i64) -> Key {
@@ -88,34 +93,6 @@ async fn release(server: &Server, commit: &mut Commit, key: Key) -> Result<(), W
     Ok(())
 }
 
-fn own_addresses(service: &Value) -> Vec<String> {
-    let spec = service.at("spec");
-    if spec.text("type") == "ExternalName" {
-        return Vec::new();
-    }
-    let listed: Vec<String> = spec.list("clusterIPs").iter().filter_map(|v| v.as_str()).map(str::to_owned).collect();
-    listed.into_iter().filter(|text| !text.is_empty() && text != "None").collect()
-}
-
-fn own_ports(service: &Value) -> Vec<i64> {
-    let spec = service.at("spec");
-    let mut ports: Vec<i64> = spec.list("ports").iter().filter_map(|port| port.int("nodePort")).collect();
-    ports.extend(spec.int("healthCheckNodePort"));
-    ports.retain(|port| *port != 0);
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
-/// Whether a Service of this type has node ports by itself.
-fn wants_ports(spec: &Value) -> bool {
-    match spec.text("type") {
-        "NodePort" => true,
-        "LoadBalancer" => spec.at("allocateLoadBalancerNodePorts") != &Value::Bool(false),
-        _ => false,
-    }
-}
-
 struct Plan<'a> {
     writing: &'a Writing<'a>,
     old: Option<&'a Value>,
@@ -145,7 +122,12 @@ impl Plan<'_> {
         Ok(())
     }
 
-    async fn addresses(&self, object: &mut Value, had: &[String], commit: &mut Commit) -> Result<(), WriteError> {
+    async fn addresses(
+        &self,
+        object: &mut Value,
+        had: &[String],
+        commit: &mut Commit,
+    ) -> Result<(), WriteError> {
         let asked = own_addresses(object);
         let headless = object.at("spec").text("clusterIP") == "None";
         let context = self.writing.context();
@@ -211,9 +193,14 @@ impl Plan<'_> {
             }
         }
         for (index, address) in own_addresses(service).iter().enumerate() {
-            let other = address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.is_ipv4() != (own == "IPv4"));
+            let other =
+                address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.is_ipv4() != (own == "IPv4"));
             if other && errors.is_empty() {
-                errors.invalid_str(&addresses.index(index), address, "may not be IPs of a family that is not configured");
+                errors.invalid_str(
+                    &addresses.index(index),
+                    address,
+                    "may not be IPs of a family that is not configured",
+                );
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(self.invalid(service, &errors).into()) }
@@ -246,7 +233,8 @@ impl Plan<'_> {
             ),
         };
         let mut errors = ErrorList::new();
-        let shown = service.at("spec").list("clusterIPs").iter().map(|v| v.to_string()).collect::<Vec<_>>().join(",");
+        let shown =
+            service.at("spec").list("clusterIPs").iter().map(|v| v.to_string()).collect::<Vec<_>>().join(",");
         let path = Path::new("spec");
         errors.invalid_text(
             &path.child("clusterIPs"),
@@ -357,7 +345,8 @@ impl Plan<'_> {
         if !errors.is_empty() {
             return Err(self.invalid(service, &errors).into());
         }
-        let owner = json!({"namespace": self.writing.scope.namespace(), "name": service.at("metadata").text("name")});
+        let owner =
+            json!({"namespace": self.writing.scope.namespace(), "name": service.at("metadata").text("name")});
         commit.create(port_key(port), owner.to_string().into());
         Ok(())
     }
@@ -397,22 +386,4 @@ impl Plan<'_> {
         let target: Target<'_> = self.writing.scope.kind.rules.target();
         Status::invalid(target.group, target.kind, service.at("metadata").text("name"), errors)
     }
-}
-
-/// The object that holds a cluster address.
-fn ip_address(address: &str, namespace: &str, name: &str, writing: &Writing<'_>) -> Value {
-    json!({
-        "kind": "IPAddress",
-        "apiVersion": "networking.k8s.io/v1",
-        "metadata": {
-            "name": address,
-            "uid": writing.server.new_uid(),
-            "creationTimestamp": writing.scope.now,
-            "labels": {
-                "ipaddress.kubernetes.io/ip-family": if address.contains(':') { "IPv6" } else { "IPv4" },
-                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-            },
-        },
-        "spec": {"parentRef": {"resource": "services", "namespace": namespace, "name": name}},
-    })
 }

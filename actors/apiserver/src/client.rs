@@ -89,7 +89,9 @@ impl ApiClient {
     ) -> Result<Listed, Failure> {
         let place = Place { namespace, ..Place::default() };
         let (scope, outcome) = self.ask("GET", "list", resource, place, query, None).await?;
-        let Content::List(list) = outcome.content else { return Err(Status::internal("a list was asked for")) };
+        let Content::List(list) = outcome.content else {
+            return Err(Status::internal("a list was asked for"));
+        };
         let items = match list.items {
             Items::Objects(objects) => objects,
             Items::Stored(records) => {

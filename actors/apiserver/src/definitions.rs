@@ -67,7 +67,8 @@ pub(crate) async fn run(server: Arc<Server>) {
 }
 
 async fn follow(server: &Server) -> Result<WatchCursor, RecordsError> {
-    let at = server.stored_at(GROUP, RESOURCE).ok_or_else(|| RecordsError::Refused("not served".to_owned()))?;
+    let at =
+        server.stored_at(GROUP, RESOURCE).ok_or_else(|| RecordsError::Refused("not served".to_owned()))?;
     let after = server.records.read_local(trireme_mvcc::State::revision).unwrap_or_default();
     let filter = Filter::Prefix(Key::from(at.prefix("").as_str()));
     let request = WatchRequest { filter, after, previous: false, bookmarks: false };
@@ -193,7 +194,8 @@ async fn empty(server: &Arc<Server>, definition: &Value) -> Result<bool, Failure
     let spec = definition.at("spec");
     let (group, plural) = (spec.text("group"), spec.at("names").text("plural"));
     let catalogue = server.catalogue.load_full();
-    let kind = catalogue.kinds().find(|kind| kind.custom && kind.group == group && kind.plural == plural).cloned();
+    let kind =
+        catalogue.kinds().find(|kind| kind.custom && kind.group == group && kind.plural == plural).cloned();
     let objects = server.view.list(group, plural, None);
     let Some(kind) = kind else { return Ok(true) };
     for object in &objects {

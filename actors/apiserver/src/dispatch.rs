@@ -7,7 +7,8 @@ use trireme_http::negotiate::{Format, PatchKind};
 use trireme_schema::status::{Failure, Status};
 
 use crate::outcome::{Content, Outcome};
-use crate::render::{RenderedShape, check_accept, negotiate};
+use crate::render::{check_accept, negotiate};
+use crate::rendered_shape::RenderedShape;
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::watch::{EventShape, watch};
@@ -105,7 +106,11 @@ fn subresource(scope: &Scope, method: &str) -> Result<Route, Failure> {
     if deep {
         return Err(Status::unknown_path());
     }
-    if known.verbs.iter().any(|own| own == verb) { Ok(Route::Subresource) } else { Err(Status::method_not_allowed()) }
+    if known.verbs.iter().any(|own| own == verb) {
+        Ok(Route::Subresource)
+    } else {
+        Err(Status::method_not_allowed())
+    }
 }
 
 /// Answers a request about objects.

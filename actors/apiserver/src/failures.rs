@@ -45,7 +45,8 @@ impl WriteError {
 pub(crate) fn store_failure(error: &RecordsError) -> Failure {
     match error {
         RecordsError::Changed => {
-            let mut status = Status::plain(409, "the object changed too often while it was written; try again");
+            let mut status =
+                Status::plain(409, "the object changed too often while it was written; try again");
             status.reason = "Conflict".to_owned();
             status
         }
@@ -75,8 +76,7 @@ pub(crate) fn store_failure(error: &RecordsError) -> Failure {
 
 /// 504: a resourceVersion that does not exist yet.
 pub(crate) fn future(requested: u64, current: u64) -> Failure {
-    let mut status =
-        Status::timeout(format!("Too large resource version: {requested}, current: {current}"));
+    let mut status = Status::timeout(format!("Too large resource version: {requested}, current: {current}"));
     status.details.retry_after_seconds = 1;
     status.details.causes = vec![Cause {
         reason: "ResourceVersionTooLarge".to_owned(),
@@ -90,6 +90,8 @@ pub(crate) fn future(requested: u64, current: u64) -> Failure {
 pub(crate) fn bad_resource_version(text: &str) -> Failure {
     Status::plain(
         500,
-        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"),
+        format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ),
     )
 }

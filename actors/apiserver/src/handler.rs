@@ -65,7 +65,8 @@ async fn answer(server: &Arc<Server>, request: &mut Request, accept: Option<&str
     let method = request.head.method.as_str().to_owned();
     let info = RequestInfo::parse(&method, &path, &query);
     let full = uri.path_and_query().map_or(path.as_str(), |whole| whole.as_str());
-    let user = gate::identify(server, &request.head.headers, &request.peer, full, accept).map_err(|reply| *reply)?;
+    let user =
+        gate::identify(server, &request.head.headers, &request.peer, full, accept).map_err(|reply| *reply)?;
     gate::admit(server, &user, &info, &query, accept).map_err(|reply| *reply)?;
     if !info.resource_request {
         return Ok(paths::serve(server, &info, &query, &method, &request.head.headers).await);
@@ -86,10 +87,12 @@ async fn answer(server: &Arc<Server>, request: &mut Request, accept: Option<&str
             return paths::not_found();
         }
         let warnings: Vec<String> = scope.kind.deprecation.iter().cloned().collect();
-        let warnings = if failure.code == 405 && !failure.details.kind.is_empty() { warnings } else { Vec::new() };
+        let warnings =
+            if failure.code == 405 && !failure.details.kind.is_empty() { warnings } else { Vec::new() };
         render::failure(&failure, accept, &warnings)
     })?;
-    let body = request.body.read_all().await.map_err(|refusal| render::failure(&refused(&refusal), accept, &[]))?;
+    let body =
+        request.body.read_all().await.map_err(|refusal| render::failure(&refused(&refusal), accept, &[]))?;
     let outcome = dispatch::serve(server, &scope, route, body).await;
     let encoding = Scope::header(&request.head.headers, header::ACCEPT_ENCODING);
     let rendered = match outcome {

@@ -126,7 +126,9 @@ pub(crate) async fn answer(server: &Server, path: &str, query: &Query) -> Option
 async fn check(server: &Server, name: &str) -> Result<(), String> {
     match name {
         "etcd" | "etcd-readiness" => server.records.settle().await.map_err(|error| error.to_string()),
-        "shutdown" if server.ready.stopping.load(Ordering::Acquire) => Err("process is shutting down".to_owned()),
+        "shutdown" if server.ready.stopping.load(Ordering::Acquire) => {
+            Err("process is shutting down".to_owned())
+        }
         "ping" | "log" | "shutdown" => Ok(()),
         _ if server.ready.bootstrapped.load(Ordering::Acquire) => Ok(()),
         _ => Err("not finished".to_owned()),

@@ -41,7 +41,9 @@ fn check_escalation(server: &Server, scope: &Scope, old: Option<&Value>, new: &V
 /// What the server itself says of a new object, after its validation.
 pub(crate) fn complete_create(scope: &Scope, object: &mut Value) {
     let local = object.at("spec").at("service").is_null();
-    if (scope.kind.group.as_str(), scope.kind.kind.as_str()) == ("apiregistration.k8s.io", "APIService") && local {
+    if (scope.kind.group.as_str(), scope.kind.kind.as_str()) == ("apiregistration.k8s.io", "APIService")
+        && local
+    {
         let available = serde_json::json!({"type": "Available", "status": "True", "reason": "Local",
             "message": "Local APIServices are always available", "lastTransitionTime": scope.now});
         object.put("status", serde_json::json!({"conditions": [available]}));
@@ -89,7 +91,9 @@ pub(crate) fn check_update(server: &Server, scope: &Scope, old: &Value, new: &Va
 /// Fills in what the kind's allocator and storage add to an update before validation.
 pub(crate) fn prepare_update(writing: &Writing<'_>, old: &Value, new: &mut Value) -> Result<(), Failure> {
     let kind = &writing.scope.kind;
-    if (kind.group.as_str(), kind.kind.as_str()) == ("", "Service") && writing.scope.info.subresource.is_empty() {
+    if (kind.group.as_str(), kind.kind.as_str()) == ("", "Service")
+        && writing.scope.info.subresource.is_empty()
+    {
         trireme_schema::request::keep_allocated(old, new);
         service_families(new);
     }

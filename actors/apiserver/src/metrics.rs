@@ -66,9 +66,11 @@ impl Metrics {
             );
         }
         head("apiserver_current_inflight_requests", "gauge", "Requests being answered.", &mut out);
-        let _ = writeln!(out, "apiserver_current_inflight_requests {}", self.inflight.load(Ordering::Relaxed));
+        let _ =
+            writeln!(out, "apiserver_current_inflight_requests {}", self.inflight.load(Ordering::Relaxed));
         head("apiserver_longrunning_requests", "gauge", "Open watches.", &mut out);
-        let _ = writeln!(out, "apiserver_longrunning_requests{{verb=\"WATCH\"}} {}", server.hub.open_watches());
+        let _ =
+            writeln!(out, "apiserver_longrunning_requests{{verb=\"WATCH\"}} {}", server.hub.open_watches());
         let sizes = server.records.read_local(|state| state.sizes());
         if let Some(sizes) = sizes {
             head("apiserver_storage_size_bytes", "gauge", "Bytes of live objects.", &mut out);

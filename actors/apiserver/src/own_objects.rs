@@ -142,7 +142,9 @@ async fn api_services(server: &Arc<Server>) -> Result<(), Failure> {
                 "versionPriority": order.version},
         });
         let server = server.clone();
-        tasks.spawn(async move { create(&server, "apiregistration.k8s.io", "v1", "apiservices", &body).await });
+        tasks.spawn(
+            async move { create(&server, "apiregistration.k8s.io", "v1", "apiservices", &body).await },
+        );
     }
     while let Some(done) = tasks.join_next().await {
         done.map_err(|error| trireme_schema::Status::internal(&error.to_string()))??;

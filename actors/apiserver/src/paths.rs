@@ -13,12 +13,12 @@ use trireme_publish::document::{Document, etag_matches};
 use trireme_publish::openapi::{Packed, V2_JSON, V2_PROTOBUF, negotiate_v2};
 use trireme_schema::status::Status;
 
+use crate::health;
 use crate::query::Query;
 use crate::render;
 use crate::request_info::RequestInfo;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::health;
 
 /// The paths outside the API groups, besides those of discovery.
 const OTHER_PATHS: [&str; 12] = [
@@ -110,7 +110,11 @@ pub(crate) async fn serve(
 /// Discovery documents come in the formats of objects.
 fn discovery_accepts(path: &str, accept: &str) -> Result<(), trireme_schema::status::Failure> {
     let root = path.trim_matches('/').split('/').next().unwrap_or_default();
-    if matches!(root, "api" | "apis" | "version") { render::check_accept(Some(accept), false) } else { Ok(()) }
+    if matches!(root, "api" | "apis" | "version") {
+        render::check_accept(Some(accept), false)
+    } else {
+        Ok(())
+    }
 }
 
 /// OpenAPI and the discovery of service account tokens.

@@ -52,11 +52,8 @@ fn documents(catalogue: &Catalogue) -> Documents {
             selectable_fields: if selectable.is_empty() { Value::Null } else { selectable.into() },
         })
     });
-    let input = OpenApiInput {
-        catalogue: discovery.clone(),
-        custom: schemas.collect(),
-        version: VERSION.to_owned(),
-    };
+    let input =
+        OpenApiInput { catalogue: discovery.clone(), custom: schemas.collect(), version: VERSION.to_owned() };
     Documents { discovery, openapi: OpenApi::new(input) }
 }
 

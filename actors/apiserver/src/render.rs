@@ -1,7 +1,5 @@
 //! From an [`Outcome`] to an HTTP answer in the form that the client asked for.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -65,9 +63,9 @@ pub(crate) fn negotiate(accept: Option<&str>, transforms: bool) -> Result<Accept
     let allows = |_: Format, target: Option<&Target>| match target {
         None => true,
         Some(target) if !transforms => target.kind.is_empty(),
-        Some(target) => {
-            ["Table", "PartialObjectMetadata", "PartialObjectMetadataList"].iter().any(|kind| target.is_meta(kind))
-        }
+        Some(target) => ["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
+            .iter()
+            .any(|kind| target.is_meta(kind)),
     };
     negotiate_accept(accept, FORMATS, allows).map_err(|_| Status::not_acceptable(&ACCEPTED))
 }
@@ -202,8 +200,15 @@ fn list_value(server: &Server, list: ListContent) -> Result<Value, Failure> {
     }))
 }
 
-fn transform_list(server: &Server, scope: &Scope, list: ListContent, target: &Target) -> Result<Value, Failure> {
-    let metadata = Value::Object(list_metadata(&list));
+fn transform_list(
+    server: &Server,
+    scope: &Scope,
+    list: ListContent,
+    target: &Target,
+) -> Result<Value, Failure> {
+    let mut metadata = list_metadata(&list);
+    metadata.retain(|_, value| value != "");
+    let metadata = Value::Object(metadata);
     let objects = items(server, &list)?;
     match target.kind.as_str() {
         "Table" => {
@@ -348,77 +353,4 @@ fn warning_headers(warnings: &[String]) -> Vec<HeaderValue> {
         }
     }
     out
-}
-
-/// Turns stored objects into the frames of a watch that is not plain.
-pub(crate) struct RenderedShape {
-    key: String,
-    kind: Arc<ServedKind>,
-    format: Format,
-    target: Option<Target>,
-    include: IncludeObject,
-}
-
-impl RenderedShape {
-    pub(crate) fn new(scope: &Scope, accepted: &Accepted) -> Result<Self, Failure> {
-        let include = scope.query.text("includeObject");
-        let key = format!(
-            "{}/{} {:?} {:?} {include}",
-            scope.kind.group, scope.kind.version, accepted.format, accepted.target
-        );
-        Ok(Self {
-            key,
-            kind: scope.kind.clone(),
-            format: accepted.format,
-            target: accepted.target.clone(),
-            include: IncludeObject::parse(include).map_err(|error| Status::bad_request(error.to_string()))?,
-        })
-    }
-
-    fn shaped(&self, object: Value, first: bool) -> Value {
-        let Some(target) = &self.target else { return object };
-        match target.kind.as_str() {
-            "Table" => {
-                let header = if first { Header::Full } else { Header::Omitted };
-                let options =
-                    TableOptions { include: self.include, version: &target.version, now: crate::scope::now(), header };
-                self.kind.table().single(&object, &options)
-            }
-            _ => partial_object(&object, &target.version),
-        }
-    }
-
-    fn frame(&self, kind: &str, object: Value) -> Bytes {
-        let event = json!({"type": kind, "object": object});
-        match self.format {
-            Format::Yaml => {
-                let mut out = encode(&event, Format::Yaml, false).to_vec();
-                out.extend_from_slice(b"---\n");
-                Bytes::from(out)
-            }
-            _ => encode(&event, Format::Json, false),
-        }
-    }
-}
-
-impl crate::watch::ShapeEncoder for RenderedShape {
-    fn key(&self) -> &str {
-        &self.key
-    }
-
-    fn differs_at_first(&self) -> bool {
-        self.target.as_ref().is_some_and(|target| target.kind == "Table")
-    }
-
-    fn event(&self, kind: crate::watch::EventType, object: &Value, first: bool) -> Bytes {
-        match self.kind.rules.served_form(object.clone()) {
-            Ok(object) => self.frame(kind.name(), self.shaped(object, first)),
-            Err(failure) => self.frame("ERROR", failure.to_value()),
-        }
-    }
-
-    fn raw(&self, kind: &str, object: Value) -> Bytes {
-        let object = if kind == "BOOKMARK" { self.shaped(object, false) } else { object };
-        self.frame(kind, object)
-    }
 }

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn other_paths() {
-        for target in ["/healthz", "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/", "/version"] {
+        for target in ["/healthz", "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/", "/version"]
+        {
             let info = parse("GET", target);
             assert!(!info.resource_request, "{target}");
             assert_eq!(info.verb, "get");

@@ -81,7 +81,12 @@ impl TokenKeys {
 pub(crate) struct LateTokens(pub(crate) Arc<TokenKeys>);
 
 impl TokenAuthenticator for LateTokens {
-    fn authenticate(&self, token: &str, audiences: &[String], now: i64) -> Result<Option<Authenticated>, String> {
+    fn authenticate(
+        &self,
+        token: &str,
+        audiences: &[String],
+        now: i64,
+    ) -> Result<Option<Authenticated>, String> {
         match self.0.tokens.get() {
             Some(tokens) => tokens.authenticate(token, audiences, now),
             None => Ok(None),

@@ -14,7 +14,7 @@ use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_store::StoreHost;
 
-use crate::cli::{ApiArgs, Component, KubeconfigArgs};
+use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
 use crate::data_dir;
 
 /// How long the initial objects may take.

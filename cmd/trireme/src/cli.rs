@@ -2,8 +2,6 @@
 //!
 //! Only what is built is listed here, so an option that does not exist yet is refused by name with exit code 2.
 
-mod api;
-
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::api::{ApiArgs, Component, KubeconfigArgs};
+use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::raft::args::{KvCommand, RaftCommand};
 use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 

@@ -29,7 +29,8 @@ use trireme_store::{
 };
 
 use crate::api::ApiMachine;
-use crate::cli::{AgentArgs, ApiArgs, MachineArgs, ServerArgs};
+use crate::api_args::ApiArgs;
+use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
 use crate::permissions::permissions;
@@ -215,7 +216,6 @@ impl Machine {
     }
 }
 
-/// The slot of a server's member of the replicated store.
 /// What every machine's own actors are made of.
 struct Machinery {
     faults: Faults,
@@ -236,6 +236,7 @@ fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery) -> any
     Ok(tree)
 }
 
+/// The slot of a server's member of the replicated store.
 fn store_host(data: &DataDir, membership: &Membership, kernel: &Kernel) -> Option<Arc<StoreHost>> {
     let identity = membership.credentials.identity();
     let me = identity.identity_name();

@@ -2,6 +2,7 @@
 
 mod actors;
 mod api;
+mod api_args;
 mod chaos;
 mod cli;
 mod connect;

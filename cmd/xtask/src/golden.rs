@@ -93,10 +93,16 @@ impl Server {
         let started = Instant::now();
         while !ready.exists() {
             if let Some(status) = server.child.try_wait()? {
-                bail!("the server ended while starting ({status}); see {}", folder.join("server.log").display());
+                bail!(
+                    "the server ended while starting ({status}); see {}",
+                    folder.join("server.log").display()
+                );
             }
             if started.elapsed() > START_LIMIT {
-                bail!("the server is not ready after {START_LIMIT:?}; see {}", folder.join("server.log").display());
+                bail!(
+                    "the server is not ready after {START_LIMIT:?}; see {}",
+                    folder.join("server.log").display()
+                );
             }
             std::thread::sleep(LOOK_AGAIN);
         }
@@ -181,9 +187,10 @@ fn verdict(passed: usize, floor: usize) -> &'static str {
 }
 
 fn written(floors: &BTreeMap<String, usize>) -> String {
-    let mut out = "# Cases of the golden corpus that pass, by area: `cargo xtask golden` holds them, --record raises \
+    let mut out =
+        "# Cases of the golden corpus that pass, by area: `cargo xtask golden` holds them, --record raises \
                    them.\n[floors]\n"
-        .to_owned();
+            .to_owned();
     for (area, floor) in floors {
         out.push_str(&format!("{area} = {floor}\n"));
     }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use trireme_publish::table::TableFormat;
+use trireme_schema::convert::{convert, hub};
 use trireme_schema::kinds::Kind;
 use trireme_schema::request::{Target, strategy};
-use trireme_schema::convert::{convert, hub};
 use trireme_schema::status::{Failure, Status};
 
 use super::kind_rules::KindRules;
@@ -28,7 +28,8 @@ struct Builtin {
 pub(super) fn served(kind: &'static Kind) -> Option<ServedKind> {
     let (stored_group, stored_version) = hub(&kind.group, &kind.version, &kind.kind);
     let target = Target::builtin(kind)?;
-    let deprecation = DEPRECATED.iter().find(|(group, plural, _)| *group == kind.group && *plural == kind.plural);
+    let deprecation =
+        DEPRECATED.iter().find(|(group, plural, _)| *group == kind.group && *plural == kind.plural);
     Some(ServedKind {
         group: kind.group.clone(),
         version: kind.version.clone(),
@@ -49,7 +50,9 @@ pub(super) fn served(kind: &'static Kind) -> Option<ServedKind> {
         stored_version: stored_version.to_owned(),
         is_stored: stored_group == kind.group && stored_version == kind.version,
         custom: false,
-        deprecation: deprecation.filter(|(_, plural, _)| *plural != "endpoints").map(|(.., text)| (*text).to_owned()),
+        deprecation: deprecation
+            .filter(|(_, plural, _)| *plural != "endpoints")
+            .map(|(.., text)| (*text).to_owned()),
         rules: Box::new(Builtin { target, selectable: selectable::builtin(&kind.group, &kind.plural) }),
         table: std::sync::OnceLock::new(),
     })

@@ -53,7 +53,11 @@ fn one(versions: &Arc<Vec<CustomKind>>, own: usize, version: &CustomKind, stored
         rules: Box::new(Custom {
             versions: versions.clone(),
             own,
-            selectable: version.selectable.iter().map(|path| path.trim_start_matches('.').to_owned()).collect(),
+            selectable: version
+                .selectable
+                .iter()
+                .map(|path| path.trim_start_matches('.').to_owned())
+                .collect(),
         }),
         table: OnceLock::new(),
     }

@@ -252,7 +252,8 @@ mod tests {
             json!({"uid": "u"}),
             json!({}),
         ] {
-            let object = json!({"apiVersion": "v1", "kind": "Pod", "aaa": [1], "metadata": metadata, "spec": {}});
+            let object =
+                json!({"apiVersion": "v1", "kind": "Pod", "aaa": [1], "metadata": metadata, "spec": {}});
             let mut wanted = object.clone();
             wanted["metadata"]["resourceVersion"] = "7".into();
             assert_eq!(read_back(&object, 0), wanted);
@@ -261,7 +262,8 @@ mod tests {
 
     #[test]
     fn list_items_leave_the_type_out() {
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "uid": "u"}});
+        let object =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "uid": "u"}});
         let item = read_back(&object, type_prefix_bytes("Deployment", "apps/v1"));
         assert_eq!(item, json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}}));
     }

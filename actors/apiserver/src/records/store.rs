@@ -9,8 +9,8 @@ use serde_json::Value;
 use thiserror::Error;
 use trireme_mvcc::watch::WatchRequest;
 use trireme_mvcc::{
-    Answer, At, Guard, Key, KeyRange, ListRequest, Operation, Proposal, ReadError, Refusal, Revision, Room, State,
-    Entry, Transaction, WatchError,
+    Answer, At, Entry, Guard, Key, KeyRange, ListRequest, Operation, Proposal, ReadError, Refusal, Revision,
+    Room, State, Transaction, WatchError,
 };
 use trireme_raft::store::{RaftStore, Store, StoreError, StoreRetry, WatchCursor};
 use trireme_store::StoreHost;
@@ -250,7 +250,10 @@ impl Records {
     ///
     /// # Errors
     /// The history does not reach back so far, or too many cursors.
-    pub async fn watch(&self, request: WatchRequest) -> Result<Result<WatchCursor, WatchError>, RecordsError> {
+    pub async fn watch(
+        &self,
+        request: WatchRequest,
+    ) -> Result<Result<WatchCursor, WatchError>, RecordsError> {
         Ok(self.store().await?.watch(request))
     }
 
@@ -264,7 +267,8 @@ impl Records {
         let id = ids.next();
         let room = if commit.reserved { Room::Reserved } else { Room::Ordinary };
         let transaction = Transaction { guards: commit.guards, operations: commit.operations, room };
-        let proposal = Proposal { request: Some(id), fence: commit.fence, entry: Entry::Transaction(transaction) };
+        let proposal =
+            Proposal { request: Some(id), fence: commit.fence, entry: Entry::Transaction(transaction) };
         let proposed = store.propose(proposal, WRITE_TIMEOUT).await;
         ids.done(&id);
         let committed = proposed?;
@@ -282,7 +286,9 @@ impl Records {
             Refusal::GuardFailed { .. } => RecordsError::Changed,
             Refusal::FencedOldTerm { .. } => RecordsError::Fenced(text),
             Refusal::NoSpace { .. } => RecordsError::NoSpace(text),
-            Refusal::SessionExpired { .. } | Refusal::OutcomeForgotten { .. } | Refusal::RequestFromFuture { .. } => {
+            Refusal::SessionExpired { .. }
+            | Refusal::OutcomeForgotten { .. }
+            | Refusal::RequestFromFuture { .. } => {
                 ids.renew(self.random_128(), store.read(State::applied_index));
                 RecordsError::Unknown(text)
             }

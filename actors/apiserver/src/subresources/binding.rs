@@ -56,7 +56,8 @@ pub(super) async fn bind(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> R
     }
     let kind = binding.at("target").text("kind");
     if !matches!(kind, "" | "Node") {
-        let why = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+        let why =
+            format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
         return Err(Status::plain(500, why));
     }
     if binding.at("target").text("name").is_empty() {
@@ -86,12 +87,8 @@ async fn attempt_bind(server: &Arc<Server>, scope: &Scope, binding: &Value) -> R
     let old = server.records.decode(&record)?;
     check(scope, &old, binding)?;
     let writing = Writing::new(server, scope, "CreateOptions");
-    let mut request = writing.request(
-        trireme_admission::Operation::Create,
-        Some(binding.clone()),
-        None,
-        name,
-    );
+    let mut request =
+        writing.request(trireme_admission::Operation::Create, Some(binding.clone()), None, name);
     request.kind = "Binding";
     server.admission.admit(&mut request, &*server.view, &*server.authorizer)?;
     server.admission.validate(&request, &*server.view, &*server.authorizer)?;

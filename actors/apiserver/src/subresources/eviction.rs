@@ -12,7 +12,7 @@ use super::{decode, success, target};
 use crate::bootstrap::internal_scope;
 use crate::failures::WriteError;
 use crate::outcome::Outcome;
-use crate::records::RecordsError;
+use crate::records::{Commit, Record, RecordsError, encode};
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::verbs::{DeleteOptions, delete_one, repeats, update};
@@ -61,7 +61,11 @@ pub(super) async fn evict(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> 
     }
 }
 
-async fn attempt_evict(server: &Arc<Server>, scope: &Scope, options: &DeleteOptions) -> Result<(), WriteError> {
+async fn attempt_evict(
+    server: &Arc<Server>,
+    scope: &Scope,
+    options: &DeleteOptions,
+) -> Result<(), WriteError> {
     let key = scope.kind.storage.key(scope.namespace(), &scope.info.name);
     let Some(record) = server.records.get(&key).await? else {
         return Err(Status::not_found("", "pods", &scope.info.name).into());
@@ -84,10 +88,46 @@ async fn attempt_evict(server: &Arc<Server>, scope: &Scope, options: &DeleteOpti
         // What was judged is what goes.
         options.uid.get_or_insert_with(|| pod.at("metadata").text("uid").to_owned());
     }
+    mark_disrupted(server, scope, &pod, &record, &mut options).await?;
     let mut plain = scope.clone();
     plain.info.subresource = String::new();
     let mut warnings = Vec::new();
     delete_one(server, &plain, &options, &mut warnings).await?;
+    Ok(())
+}
+
+/// Says in the pod's status why it goes. A precondition on its version goes on with the new one.
+async fn mark_disrupted(
+    server: &Arc<Server>,
+    scope: &Scope,
+    pod: &Value,
+    record: &Record,
+    options: &mut DeleteOptions,
+) -> Result<(), WriteError> {
+    let metadata = pod.at("metadata");
+    let other = |asked: &Option<String>, own: &str| asked.as_deref().is_some_and(|asked| asked != own);
+    let refused = other(&options.uid, metadata.text("uid"))
+        || other(&options.resource_version, metadata.text("resourceVersion"));
+    if options.dry_run || refused {
+        // What is refused is left to the deletion to say.
+        return Ok(());
+    }
+    let mut new = pod.clone();
+    if let Some(status) = new.object("status") {
+        let mut conditions = status.list("conditions").to_vec();
+        conditions.retain(|condition| condition.text("type") != "DisruptionTarget");
+        conditions
+            .push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": scope.now}));
+        status.put("conditions", conditions);
+    }
+    let mut commit = Commit { fence: scope.fence, reserved: true, ..Commit::default() };
+    commit.replace(record.key().clone(), record.revision(), encode(&new));
+    let revisions = server.records.commit(commit).await?;
+    let revision = revisions.first().copied().flatten();
+    if let (Some(revision), Some(version)) = (revision, options.resource_version.as_mut()) {
+        *version = revision.to_string();
+    }
     Ok(())
 }
 
@@ -125,7 +165,8 @@ async fn take(
     dry_run: bool,
 ) -> Result<(), WriteError> {
     let (name, status) = (budget.at("metadata").text("name"), budget.at("status"));
-    let healthy_enough = status.int("currentHealthy").unwrap_or(0) >= status.int("desiredHealthy").unwrap_or(0)
+    let healthy_enough = status.int("currentHealthy").unwrap_or(0)
+        >= status.int("desiredHealthy").unwrap_or(0)
         && status.int("desiredHealthy").unwrap_or(0) > 0;
     let always = budget.at("spec").text("unhealthyPodEvictionPolicy") == "AlwaysAllow";
     if !is_ready(pod) && (always || healthy_enough) {

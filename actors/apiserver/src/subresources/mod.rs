@@ -53,7 +53,9 @@ pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> R
 /// The structure is unknown to this build.
 fn target(group: &str, version: &str, kind: &str) -> Result<Target<'static>, Failure> {
     let known = kinds::by_kind(group, version, kind).and_then(Target::builtin);
-    known.or_else(|| spoken(group, version, kind)).ok_or_else(|| Status::internal(&format!("{kind} has no structure")))
+    known
+        .or_else(|| spoken(group, version, kind))
+        .ok_or_else(|| Status::internal(&format!("{kind} has no structure")))
 }
 
 /// Types that have no resource of their own.

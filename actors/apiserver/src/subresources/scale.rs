@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use trireme_schema::request::{
-    PatchType, ScaleRules, Target, WriteOptions, apply_object, begin_update, check_name, check_options, patch_object,
+    PatchType, ScaleRules, Target, WriteOptions, apply_object, begin_update, check_name, check_options,
+    patch_object,
 };
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::{Edit, View};
@@ -85,7 +86,9 @@ pub(super) async fn patch(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> 
     let change = match media.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Change::Patch(PatchType::Json, bytes),
         "application/merge-patch+json" => Change::Patch(PatchType::Merge, bytes),
-        "application/strategic-merge-patch+json" if !scope.kind.custom => Change::Patch(PatchType::Strategic, bytes),
+        "application/strategic-merge-patch+json" if !scope.kind.custom => {
+            Change::Patch(PatchType::Strategic, bytes)
+        }
         "application/apply-patch+yaml" => Change::Apply(body::yaml(bytes)?.0),
         _ => {
             let strategic = (!scope.kind.custom).then_some("application/strategic-merge-patch+json");

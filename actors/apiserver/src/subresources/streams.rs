@@ -97,7 +97,8 @@ fn proxy(scope: &Scope, object: &Value, has_endpoints: bool) -> Failure {
             let ports = object.at("spec").list("ports");
             let known = port.is_empty()
                 || ports.iter().any(|own| {
-                    own.text("name") == port || own.int("port").is_some_and(|number| number.to_string() == port)
+                    own.text("name") == port
+                        || own.int("port").is_some_and(|number| number.to_string() == port)
                 });
             match known {
                 false => Status::unavailable(format!("no service port {port} found for service {name:?}")),

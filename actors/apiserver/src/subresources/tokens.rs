@@ -29,10 +29,9 @@ pub(super) async fn request(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -
     let decoded = decode(scope, &target, bytes)?;
     let mut object = decoded.object;
     server.settle().await?;
-    let issuer = server
-        .tokens
-        .issuer()
-        .ok_or_else(|| Status::unavailable("the key that signs service account tokens is not there yet; try again"))?;
+    let issuer = server.tokens.issuer().ok_or_else(|| {
+        Status::unavailable("the key that signs service account tokens is not there yet; try again")
+    })?;
     let id = server.new_uid();
     let asked = TokenRequest {
         issuer: &issuer,
@@ -52,8 +51,7 @@ pub(super) async fn request(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -
         metadata.items("managedFields").for_each(|entry| entry.put("subresource", "token"));
     }
     let admit = |object: &Value| {
-        let mut request =
-            writing.request(Operation::Create, Some(object.clone()), None, &scope.info.name);
+        let mut request = writing.request(Operation::Create, Some(object.clone()), None, &scope.info.name);
         request.kind = "TokenRequest";
         server.admission.admit(&mut request, &*server.view, &*server.authorizer)?;
         server.admission.validate(&request, &*server.view, &*server.authorizer).map(|_| ())

@@ -11,7 +11,11 @@ use crate::scope::Scope;
 use crate::server::Server;
 
 /// Deletes every object that a list would show, and answers with them.
-pub(crate) async fn delete_collection(server: &Server, scope: &Scope, bytes: &[u8]) -> Result<Outcome, Failure> {
+pub(crate) async fn delete_collection(
+    server: &Server,
+    scope: &Scope,
+    bytes: &[u8],
+) -> Result<Outcome, Failure> {
     let options = DeleteOptions::parse(scope, bytes)?;
     let list_options = ListOptions::parse(&scope.query, false)?;
     let mut content = read_list(server, scope, &list_options).await?;

@@ -54,7 +54,9 @@ pub(crate) async fn create_value(
                 warnings.extend(said);
                 return Ok(stored);
             }
-            Err(WriteError::Failed(failure)) if !named && failure.reason == "AlreadyExists" && names + 1 < NAME_ATTEMPTS => {
+            Err(WriteError::Failed(failure))
+                if !named && failure.reason == "AlreadyExists" && names + 1 < NAME_ATTEMPTS =>
+            {
                 names += 1;
             }
             Err(error) if repeats(attempt, &error) => attempt += 1,

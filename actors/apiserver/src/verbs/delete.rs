@@ -46,7 +46,8 @@ pub(crate) async fn delete(server: &Server, scope: &Scope, bytes: &[u8]) -> Resu
         }
         Deleted::Gone(object) => {
             let metadata = object.at("metadata");
-            let status = Status::deleted(&kind.group, &kind.plural, metadata.text("name"), metadata.text("uid"));
+            let status =
+                Status::deleted(&kind.group, &kind.plural, metadata.text("name"), metadata.text("uid"));
             Outcome::other(200, status)
         }
         Deleted::Marked(_, Some(record)) => Outcome::stored(200, kind, record),
@@ -73,10 +74,20 @@ pub(crate) fn kept_dependents(scope: &Scope, options: &DeleteOptions) -> Option<
 fn answers_object(scope: &Scope) -> bool {
     matches!(
         (scope.kind.group.as_str(), scope.kind.plural.as_str()),
-        ("", "pods" | "services" | "serviceaccounts" | "persistentvolumes" | "persistentvolumeclaims"
-            | "podtemplates" | "resourcequotas" | "namespaces")
-            | ("storage.k8s.io", "csidrivers" | "csinodes" | "storageclasses" | "volumeattachments" | "volumeattributesclasses")
-            | ("policy", "podsecuritypolicies")
+        (
+            "",
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "podtemplates"
+                | "resourcequotas"
+                | "namespaces"
+        ) | (
+            "storage.k8s.io",
+            "csidrivers" | "csinodes" | "storageclasses" | "volumeattachments" | "volumeattributesclasses"
+        ) | ("policy", "podsecuritypolicies")
     )
 }
 
@@ -133,7 +144,9 @@ async fn attempt_delete(
         Plan::Remove(mut object) => {
             if !options.dry_run {
                 let mut revision = record.revision();
-                if grace_seconds(scope, options, &old).is_some() && !old.at("metadata").has("deletionTimestamp") {
+                if grace_seconds(scope, options, &old).is_some()
+                    && !old.at("metadata").has("deletionTimestamp")
+                {
                     // Watchers see a graceful kind marked before it goes.
                     let mut mark = Commit { fence: scope.fence, reserved: true, ..Commit::default() };
                     mark.replace(key.clone(), revision, encode(&object));

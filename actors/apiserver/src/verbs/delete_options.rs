@@ -71,11 +71,7 @@ impl DeleteOptions {
         let policy = Path::new("propagationPolicy");
         if self.propagation.is_some() && self.orphan_dependents.is_some() {
             let shown = self.propagation.as_deref().unwrap_or_default();
-            errors.invalid_str(
-                &policy,
-                shown,
-                "orphanDependents and deletionPropagation cannot be both set",
-            );
+            errors.invalid_str(&policy, shown, "orphanDependents and deletionPropagation cannot be both set");
         }
         if let Some(given) = self.propagation.as_deref()
             && !matches!(given, "Foreground" | "Background" | "Orphan")
@@ -122,7 +118,9 @@ fn from_body(value: Value) -> Result<Value, Failure> {
             };
             return Err(Status::plain(
                 500,
-                format!("json: cannot unmarshal {what} into Go struct field DeleteOptions.{name} of type {go}"),
+                format!(
+                    "json: cannot unmarshal {what} into Go struct field DeleteOptions.{name} of type {go}"
+                ),
             ));
         }
     }

@@ -60,8 +60,7 @@ async fn place(
         }
         return continued(&options.continue_token, prefix);
     }
-    let exact = options.version_match == "Exact"
-        || (options.version_match.is_empty() && options.limit > 0);
+    let exact = options.version_match == "Exact" || (options.version_match.is_empty() && options.limit > 0);
     let settled = match options.resource_version {
         None => records.settle().await.map(|()| None),
         Some(Wanted::Any | Wanted::Newest) => Ok(None),
@@ -177,13 +176,13 @@ fn encode_continue(revision: Revision, last: &Key, prefix: &str) -> String {
 }
 
 fn continued(token: &str, prefix: &str) -> Result<Place, Failure> {
-    let bad = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bad =
+        |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     if token.len() > CONTINUE_BYTES {
         return Err(bad("it is too long"));
     }
-    let bytes = URL_SAFE_NO_PAD
-        .decode(token.trim_end_matches('='))
-        .map_err(|error| bad(&error.to_string()))?;
+    let bytes =
+        URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| bad(&error.to_string()))?;
     let document = trireme_schema::json::parse(&bytes).map_err(|error| bad(&error.to_string()))?;
     let value: Value = document.value;
     match value.text("v") {
@@ -191,7 +190,8 @@ fn continued(token: &str, prefix: &str) -> Result<Place, Failure> {
         other => return Err(bad(&format!("server does not recognize this encoded version {other}"))),
     }
     let revision = value.int("rv").and_then(|rv| u64::try_from(rv).ok()).filter(|rv| *rv > 0);
-    let revision = revision.ok_or_else(|| bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))?;
+    let revision =
+        revision.ok_or_else(|| bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))?;
     let start = value.text("start");
     if start.is_empty() {
         return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));

@@ -78,7 +78,10 @@ impl ListOptions {
             }
             if !matching.is_empty() {
                 if version.is_empty() {
-                    errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+                    errors.forbidden(
+                        &path,
+                        "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                    );
                 }
                 if !self.continue_token.is_empty() {
                     errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
@@ -87,11 +90,18 @@ impl ListOptions {
                     errors.not_supported(&path, matching, &["Exact", "NotOlderThan", ""]);
                 }
                 if matching == "Exact" && version == "0" {
-                    errors.forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+                    errors.forbidden(
+                        &path,
+                        "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                    );
                 }
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors))
+        }
     }
 
     fn check_watch(&self, errors: &mut ErrorList) {
@@ -99,7 +109,8 @@ impl ListOptions {
         let matching = self.version_match.as_str();
         if self.send_initial_events.is_some() {
             if matching.is_empty() {
-                errors.forbidden(&path, "resourceVersionMatch is required when sendInitialEvents is provided");
+                errors
+                    .forbidden(&path, "resourceVersionMatch is required when sendInitialEvents is provided");
             }
         } else if !matching.is_empty() {
             errors.forbidden(

@@ -79,7 +79,8 @@ async fn attempt_patch(
             let config = config.unwrap_or(&Value::Null);
             let decoded = rules.apply(Some(&old), config, &context, force, scope.validation())?;
             scope.say(&decoded.warnings);
-            let stored = replace(&writing, &record, &old, decoded.object, Tracking::Applied, warnings).await?;
+            let stored =
+                replace(&writing, &record, &old, decoded.object, Tracking::Applied, warnings).await?;
             Ok((200, stored))
         }
         (Form::Apply, ..) if scope.info.subresource.is_empty() => {
@@ -109,7 +110,9 @@ fn form(scope: &Scope) -> Result<Form, Failure> {
     match media.as_str() {
         "application/json-patch+json" => Ok(Form::Patch(PatchType::Json)),
         "application/merge-patch+json" => Ok(Form::Patch(PatchType::Merge)),
-        "application/strategic-merge-patch+json" if !scope.kind.custom => Ok(Form::Patch(PatchType::Strategic)),
+        "application/strategic-merge-patch+json" if !scope.kind.custom => {
+            Ok(Form::Patch(PatchType::Strategic))
+        }
         "application/apply-patch+yaml" => Ok(Form::Apply),
         _ => {
             let strategic = (!scope.kind.custom).then_some("application/strategic-merge-patch+json");
@@ -122,9 +125,8 @@ fn form(scope: &Scope) -> Result<Form, Failure> {
 }
 
 fn apply_config(bytes: &[u8], scope: &Scope) -> Result<Value, Failure> {
-    let (value, _) = body::yaml(bytes).map_err(|failure| {
-        Status::bad_request(format!("error decoding YAML: {}", failure.message))
-    })?;
+    let (value, _) = body::yaml(bytes)
+        .map_err(|failure| Status::bad_request(format!("error decoding YAML: {}", failure.message)))?;
     let _ = scope;
     Ok(value)
 }

@@ -8,7 +8,7 @@ use trireme_schema::request::{
     WriteOptions, begin_update, check_name, check_options, check_uid, check_version, missing, place,
 };
 use trireme_schema::status::Failure;
-use trireme_schema::view::View;
+use trireme_schema::view::{Edit, View};
 
 use super::create::{answer, create_value};
 use super::write::{Stored, Writing, repeats};
@@ -120,6 +120,12 @@ pub(crate) async fn replace(
         Tracking::Own | Tracking::Applied => {
             check_name(&new, &context)?;
             place(&mut new, &target, &context)?;
+            if untracked && let Some(metadata) = new.object("metadata") {
+                match old.at("metadata").at("managedFields") {
+                    Value::Null => drop(metadata.remove("managedFields")),
+                    owners => metadata.put("managedFields", owners.clone()),
+                }
+            }
         }
     }
     check_version(old, &new, &target)?;

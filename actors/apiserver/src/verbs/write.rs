@@ -103,16 +103,25 @@ impl<'a> Writing<'a> {
         name: &str,
     ) -> Result<(Option<Value>, trireme_admission::Verdict), Failure> {
         let mut request = self.request(operation, object, old, name);
-        let verdict = self.server.admission.validate(&request, &*self.server.view, &*self.server.authorizer)?;
+        let verdict =
+            self.server.admission.validate(&request, &*self.server.view, &*self.server.authorizer)?;
         Ok((request.object.take(), verdict))
     }
 
     /// Adds admission's own writes to a transaction.
-    pub(crate) fn add_side_writes(&self, commit: &mut Commit, writes: Vec<SideWrite>) -> Result<(), WriteError> {
+    pub(crate) fn add_side_writes(
+        &self,
+        commit: &mut Commit,
+        writes: Vec<SideWrite>,
+    ) -> Result<(), WriteError> {
         for write in writes {
             let Some(at) = self.server.stored_at(&write.group, &write.resource) else { continue };
             let revision = write.expected_resource_version.parse().unwrap_or(0);
-            commit.replace(at.key(&write.namespace, &write.name), Revision::new(revision), encode(&write.object));
+            commit.replace(
+                at.key(&write.namespace, &write.name),
+                Revision::new(revision),
+                encode(&write.object),
+            );
         }
         Ok(())
     }

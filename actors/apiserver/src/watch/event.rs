@@ -116,7 +116,9 @@ impl SharedEvent {
         records: &Records,
     ) -> Option<Bytes> {
         match shape {
-            EventShape::Plain => Some(self.plain[kind.index()].get_or_init(|| self.encode_plain(kind)).clone()),
+            EventShape::Plain => {
+                Some(self.plain[kind.index()].get_or_init(|| self.encode_plain(kind)).clone())
+            }
             EventShape::Other(encoder) => {
                 let first = first && encoder.differs_at_first();
                 let known = |own: &&Encoded| own.0 == encoder.key() && own.1 == first && own.2 == kind;

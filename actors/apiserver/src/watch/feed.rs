@@ -37,12 +37,7 @@ struct Feed {
 }
 
 /// Runs while the resource has watchers.
-pub(super) async fn run(
-    hub: Hub,
-    resource: ResourceKey,
-    after: Revision,
-    mut queue: mpsc::Receiver<Attach>,
-) {
+pub(super) async fn run(hub: Hub, resource: ResourceKey, after: Revision, mut queue: mpsc::Receiver<Attach>) {
     let mut feed = Feed { hub, resource, watchers: Vec::new(), position: after, batch: Batch::default() };
     loop {
         let Some(mut cursor) = feed.open().await else {

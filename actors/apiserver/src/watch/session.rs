@@ -167,9 +167,9 @@ async fn catch_up(hub: &Hub, watcher: &mut Watcher) -> bool {
             bookmarks: false,
         };
         let mut batch = Batch::default();
-        let read = hub.records.read_local(|state| {
-            Cursor::new(state, request)?.read(state, ReadLimits::default(), &mut batch)
-        });
+        let read = hub
+            .records
+            .read_local(|state| Cursor::new(state, request)?.read(state, ReadLimits::default(), &mut batch));
         match read {
             Some(Ok(())) => {}
             Some(Err(error)) => {

@@ -1,11 +1,11 @@
-//! Flags of the Kubernetes API.
+//! The flags of the API server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::DataDirArg;
+use crate::cli::DataDirArg;
 
 /// A part of the cluster that a machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

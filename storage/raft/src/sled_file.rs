@@ -33,8 +33,8 @@ pub(crate) struct SledSizes {
 impl SledSizes {
     /// For what nobody else has: as it went through the power cuts.
     pub(crate) const TRUTH: Self = Self { segment_bytes: SEGMENT_BYTES, cache_bytes: 64 * 1024 * 1024 };
-    /// For what is checked as a whole when it is loaded, can be rebuilt, and is read at the start only: a third of
-    /// the memory of a server at rest would be sled's otherwise.
+    /// For what is checked as a whole when it is loaded, can be rebuilt, and is read at the start only: a cache
+    /// would hold a second copy of what is in memory already.
     pub(crate) const COPY: Self = Self { segment_bytes: 1024 * 1024, cache_bytes: 8 * 1024 * 1024 };
 }
 

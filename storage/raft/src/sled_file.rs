@@ -16,12 +16,27 @@ pub(crate) const CHUNK_BYTES: usize = 64 * 1024 - 64;
 const LOCK_TRIES: u32 = 80;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
 const CRC_BYTES: usize = 4;
-/// sled's unit of allocation, in bytes.
+/// The largest unit of allocation that sled has, in bytes.
 const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
-/// sled's page cache in bytes.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Room that must be left before a write: sled allocates whole segments and cannot recover from a full disk.
 const ROOM_BYTES: u64 = 2 * SEGMENT_BYTES as u64;
+
+/// Sizes of one database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SledSizes {
+    /// sled's unit of allocation, in bytes: a power of two. It holds several buffers of this size.
+    segment_bytes: usize,
+    /// sled's page cache in bytes.
+    cache_bytes: u64,
+}
+
+impl SledSizes {
+    /// For what nobody else has: as it went through the power cuts.
+    pub(crate) const TRUTH: Self = Self { segment_bytes: SEGMENT_BYTES, cache_bytes: 64 * 1024 * 1024 };
+    /// For what is checked as a whole when it is loaded, can be rebuilt, and is read at the start only: a cache
+    /// would hold a second copy of what is in memory already.
+    pub(crate) const COPY: Self = Self { segment_bytes: 1024 * 1024, cache_bytes: 8 * 1024 * 1024 };
+}
 
 /// What went wrong around sled.
 #[derive(Debug)]
@@ -41,11 +56,11 @@ pub(crate) struct SledFile {
 
 impl SledFile {
     /// Opens or creates the database in `dir`.
-    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, SledFailure> {
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path, sizes: SledSizes) -> Result<Self, SledFailure> {
         let config = sled::Config::new()
             .path(dir)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(CACHE_BYTES)
+            .segment_size(sizes.segment_bytes)
+            .cache_capacity(sizes.cache_bytes)
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput);
         let db = open_locked(&config)?;

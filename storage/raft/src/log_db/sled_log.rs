@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{LogDb, LogEntry, LogError, LogSpan, Mark, check_batch, check_mark};
 use crate::disk::Disk;
 use crate::sentinel::{Position, Sentinel, SentinelSync};
-use crate::sled_file::{CHUNK_BYTES, SledFailure, SledFile, framed, unframed};
+use crate::sled_file::{CHUNK_BYTES, SledFailure, SledFile, SledSizes, framed, unframed};
 
 const GENERATION: &[u8] = b"g";
 /// Keys removed in one batch.
@@ -60,7 +60,7 @@ impl SledLog {
         let sentinel = Sentinel::open(disk.as_ref(), &dir.join("sentinel"), SentinelSync::Always)?;
         let synced = sentinel.position();
         let base = dir.join("sled");
-        let sled = SledFile::open(disk.as_ref(), &base).map_err(|e| failure(&base, e))?;
+        let sled = SledFile::open(disk.as_ref(), &base, SledSizes::TRUTH).map_err(|e| failure(&base, e))?;
         let generation = load_generation(&base, &sled.db)?;
         let shared = load(&base, &sled.db)?;
         if generation < synced.major || (generation == synced.major && shared.span.next < synced.next_index) {

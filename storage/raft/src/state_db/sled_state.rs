@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::{Applied, KEY_LIMIT_BYTES, StateBatch, StateDb, StateError, VALUE_LIMIT_BYTES};
 use crate::disk::Disk;
-use crate::sled_file::{CHUNK_BYTES, SledFailure, SledFile, framed, unframed};
+use crate::sled_file::{CHUNK_BYTES, SledFailure, SledFile, SledSizes, framed, unframed};
 
 const APPLIED: &[u8] = b"a";
 
@@ -32,7 +32,7 @@ impl SledState {
     pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, StateError> {
         let failed = |message: String| StateError::Failed { path: dir.to_owned(), message };
         disk.create_dir_all(dir).map_err(|e| failed(e.to_string()))?;
-        let sled = SledFile::open(disk.as_ref(), dir).map_err(|e| failed(describe(e)))?;
+        let sled = SledFile::open(disk.as_ref(), dir, SledSizes::COPY).map_err(|e| failed(describe(e)))?;
         let applied = match sled.db.get(APPLIED).map_err(|e| failed(e.to_string()))? {
             None => None,
             Some(value) => Some(decode_applied(&value).ok_or_else(|| StateError::Damaged {

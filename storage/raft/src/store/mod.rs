@@ -34,6 +34,8 @@ mod wire;
 #[cfg(test)]
 mod log_store_test;
 #[cfg(test)]
+mod persister_test;
+#[cfg(test)]
 mod suite_test;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@
 //! [`SYNC_INTERVAL`]. When writing fails (a full disk, say) the stored state is stale but consistent; the thread
 //! writes it anew from the live state later. The log and the snapshot are the truth until then.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const SYNC_INTERVAL: Duration = Duration::from_millis(500);
 /// Time after a failed write before everything is written anew.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A pending delta of this many bytes is written at once.
-const WRITE_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const WRITE_BYTES: u64 = 4 * 1024 * 1024;
 /// Apply waits while this many bytes are pending.
 const PENDING_BYTES: u64 = 64 * 1024 * 1024;
 /// Records of a rebuild in one batch, in bytes.
@@ -43,11 +44,42 @@ struct Inner {
 
 #[derive(Default)]
 struct Pending {
+    /// Deltas of [`WRITE_BYTES`], oldest first: written one by one, so that a backlog is not copied at once.
+    full: VecDeque<(Delta, Applied)>,
+    full_bytes: u64,
+    /// What follows them.
     delta: Delta,
     applied: Option<Applied>,
     /// The stored state is not the one that `delta` continues.
     rebuild: bool,
     stop: bool,
+}
+
+impl Pending {
+    fn size_bytes(&self) -> u64 {
+        self.full_bytes + self.delta.size_bytes()
+    }
+
+    /// Ends the current delta, if it is large enough.
+    fn fill_up(&mut self) -> bool {
+        let Some(applied) = self.applied.as_ref().filter(|_| self.delta.size_bytes() >= WRITE_BYTES) else {
+            return false;
+        };
+        self.full_bytes += self.delta.size_bytes();
+        self.full.push_back((std::mem::take(&mut self.delta), applied.clone()));
+        true
+    }
+
+    fn pop_full(&mut self) -> Option<(Delta, Applied)> {
+        let (delta, applied) = self.full.pop_front()?;
+        self.full_bytes -= delta.size_bytes();
+        Some((delta, applied))
+    }
+
+    /// What was to be written leads nowhere.
+    fn forget(&mut self) {
+        (self.full, self.full_bytes, self.delta) = (VecDeque::new(), 0, Delta::new());
+    }
 }
 
 impl Persister {
@@ -76,7 +108,7 @@ impl Persister {
     pub(super) async fn wait_room(&self) {
         loop {
             let room = self.inner.room.notified();
-            if self.inner.pending.lock().delta.size_bytes() < PENDING_BYTES {
+            if self.inner.pending.lock().size_bytes() < PENDING_BYTES {
                 return;
             }
             room.await;
@@ -95,7 +127,7 @@ impl Persister {
             Ok((context, result, state.applied_index()))
         })?;
         pending.applied = Some(Applied { index, context });
-        if pending.delta.size_bytes() >= WRITE_BYTES {
+        if pending.fill_up() {
             self.inner.wake.notify_one();
         }
         Ok(result)
@@ -107,10 +139,10 @@ impl Persister {
         let index = state.applied_index();
         self.inner.shared.change(|now| *now = state);
         *pending = Pending {
-            delta: Delta::new(),
             applied: Some(Applied { index, context }),
             rebuild: true,
             stop: pending.stop,
+            ..Pending::default()
         };
         self.inner.wake.notify_one();
         self.inner.room.notify_waiters();
@@ -197,7 +229,7 @@ impl Inner {
     fn wait(&self, rounds: &Rounds) {
         let mut pending = self.pending.lock();
         let due = pending.rebuild && !rounds.rests();
-        if !pending.stop && !due && (rounds.rests() || pending.delta.size_bytes() < WRITE_BYTES) {
+        if !pending.stop && !due && (rounds.rests() || pending.full.is_empty()) {
             self.wake.wait_for(&mut pending, SYNC_INTERVAL);
         }
     }
@@ -208,18 +240,23 @@ impl Inner {
         let stop = pending.stop;
         if pending.rebuild && rounds.rests() && !stop {
             // Deltas lead nowhere until the rebuild, which takes the state as it is then.
-            pending.delta = Delta::new();
+            pending.forget();
             self.room.notify_waiters();
             return (Work::Nothing, stop);
         }
         let Some(applied) = pending.applied.clone() else { return (Work::Nothing, stop) };
-        let delta = std::mem::take(&mut pending.delta);
         self.room.notify_waiters();
         if std::mem::take(&mut pending.rebuild) {
+            pending.forget();
             // Apply holds `pending` while it changes the state: mark and state belong together.
             let snapshot = self.shared.read(State::snapshot);
             return (Work::Rebuild(Arc::new(snapshot), applied), stop);
         }
+        if let Some((delta, applied)) = pending.pop_full() {
+            // More follows, also when the store is ending.
+            return (Work::Delta(Box::new(delta), applied), false);
+        }
+        let delta = std::mem::take(&mut pending.delta);
         if delta.is_empty() { (Work::Nothing, stop) } else { (Work::Delta(Box::new(delta), applied), stop) }
     }
 

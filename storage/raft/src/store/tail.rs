@@ -10,9 +10,9 @@ use trireme_mvcc::{Entry as Change, Operation};
 use super::types::Entry;
 
 /// Entries kept when they are durable, in bytes.
-const KEPT_BYTES: usize = 32 * 1024 * 1024;
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// Entries kept when they are durable.
-const KEPT_ENTRIES: usize = 16_384;
+const KEPT_ENTRIES: usize = 8_192;
 
 #[derive(Default)]
 pub(super) struct Tail {

@@ -196,7 +196,11 @@ impl StoreActor {
     fn handle_data(&self, input: StoreInput, cx: &mut Context<Self>) {
         match input {
             StoreInput::Propose(call, reply) => {
-                self.answer(cx, reply, move |_, member| async move { Ok(write::propose(&member, call).await) });
+                self.answer(
+                    cx,
+                    reply,
+                    move |_, member| async move { Ok(write::propose(&member, call).await) },
+                );
             }
             StoreInput::Get(call, reply) => {
                 self.answer(cx, reply, move |_, member| async move { Ok(read::get(&member, call).await) });

@@ -34,9 +34,8 @@ impl DataCalls {
     /// Answers a call to the store's path if it is one of these and can be answered now.
     pub(crate) fn take(&self, request: &Inbound) -> Option<Handling> {
         match &*request.name {
-            Propose::NAME => self.answer(request, |member, call: Propose| async move {
-                write::propose(&member, call).await
-            }),
+            Propose::NAME => self
+                .answer(request, |member, call: Propose| async move { write::propose(&member, call).await }),
             Get::NAME => self.answer(request, |member, call| async move { read::get(&member, call).await }),
             List::NAME => self.answer(request, |member, call| async move { read::list(&member, call).await }),
             _ => None,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use base64::Engine;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
 use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
+use trireme_raft::store::{Role, Store};
 use trireme_store::StoreHost;
 
 use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
@@ -19,6 +20,10 @@ use crate::data_dir;
 
 /// How long the initial objects may take.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server of several waits for the initial objects: they need a majority, which may not be up.
+const OTHERS_LIMIT: Duration = Duration::from_secs(2);
+/// Pause between two looks at whether it is.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Who issues service account tokens.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
@@ -87,20 +92,33 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
     }
 }
 
+/// Whether this member has nobody to wait for. Whether others are up is not for one machine to wait for.
+fn is_alone(store: &StoreHost) -> bool {
+    let Some(member) = store.member() else { return true };
+    let status = member.store.status();
+    status.members.values().filter(|other| other.role == Role::Voter).count() <= 1
+}
+
 /// Waits until the API is complete, and writes the kubeconfig where it was asked for.
 ///
 /// # Errors
 /// The initial objects do not come, or a file cannot be written.
 pub(crate) async fn ready(
     api: &ApiService,
+    store: &StoreHost,
     args: &ApiArgs,
     admin_folder: &Path,
     data_dir: &Path,
 ) -> anyhow::Result<()> {
-    if !api.ready(START_LIMIT).await {
-        bail!(
-            "the API server did not make its first objects within {START_LIMIT:?}; is there a quorum of servers?"
-        );
+    let started = Instant::now();
+    while !api.ready(LOOK_AGAIN).await {
+        if !is_alone(store) && started.elapsed() > OTHERS_LIMIT {
+            tracing::info!("the API serves once enough servers are up");
+            break;
+        }
+        if started.elapsed() > START_LIMIT {
+            bail!("the API server did not make its first objects within {START_LIMIT:?}; see its log");
+        }
     }
     write_whole(&data_dir.join(API_FILE), api.address().to_string().as_bytes())?;
     let text = kubeconfig(&Admin::load(admin_folder)?, api.address());

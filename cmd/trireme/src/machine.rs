@@ -203,8 +203,8 @@ impl Machine {
         if let Some(store) = &self.store {
             store_stands(store, START_LIMIT).await?;
         }
-        if let Some((api, args)) = &self.api {
-            crate::api::ready(api, args, &self.data.admin(), &self.args.data.data_dir).await?;
+        if let (Some((api, args)), Some(store)) = (&self.api, &self.store) {
+            crate::api::ready(api, store, args, &self.data.admin(), &self.args.data.data_dir).await?;
         }
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");

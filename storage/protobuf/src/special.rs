@@ -250,4 +250,3 @@ pub(crate) fn to_base64(bytes: &[u8]) -> Value {
 pub(crate) fn from_base64(value: &Value) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(value.as_str()?).ok()
 }
-

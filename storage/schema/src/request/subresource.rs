@@ -19,12 +19,10 @@ pub(super) fn prepare(old: &Value, new: &mut Value, group: &str, kind: &str, nam
                 resize(new, &asked, list);
             }
         }
-        ("", "Namespace", "finalize") => {
-            match old.at("status") {
-                Value::Null => drop(new.remove("status")),
-                status => new.put("status", status.clone()),
-            }
-        }
+        ("", "Namespace", "finalize") => match old.at("status") {
+            Value::Null => drop(new.remove("status")),
+            status => new.put("status", status.clone()),
+        },
         ("certificates.k8s.io", "CertificateSigningRequest", "approval") => {
             let conditions = new.at("status").at("conditions").clone();
             restore(old, new);

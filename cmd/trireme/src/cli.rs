@@ -3,15 +3,14 @@
 //! Only what is built is listed here, so an option that does not exist yet is refused by name with exit code 2.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api_args::{ApiArgs, KubeconfigArgs};
+use crate::durations::{SigningArgs, history_duration};
 use crate::raft::args::{KvCommand, RaftCommand};
-use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, CERTIFICATE_LIFETIME_MINIMUM};
 
 /// Kubernetes-compatible cluster in one binary.
 #[derive(Debug, Parser)]
@@ -123,37 +122,6 @@ pub(crate) struct UpArgs {
     /// Write this file when every machine is up and sees every other one.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
-}
-
-/// How servers sign.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct SigningArgs {
-    /// Life of the certificates that servers sign for machines, as `720h` or `90m`; renewed long before they end.
-    #[arg(long, default_value = "720h", value_parser = signing_duration, value_name = "DURATION")]
-    pub(crate) cluster_signing_duration: Duration,
-}
-
-fn signing_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let allowed = CERTIFICATE_LIFETIME_MINIMUM..=CERTIFICATE_LIFETIME_LIMIT;
-    match allowed.contains(&duration) {
-        true => Ok(duration),
-        false => Err(format!("must be {:?} to {:?}", allowed.start(), allowed.end())),
-    }
-}
-
-/// Shortest and longest time for which history is kept.
-const HISTORY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
-
-/// How long history is kept unless somebody says otherwise: as long as Kubernetes clusters keep theirs.
-pub(crate) const HISTORY_DEFAULT: Duration = Duration::from_secs(5 * 60);
-
-fn history_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    match HISTORY.contains(&duration) {
-        true => Ok(duration),
-        false => Err(format!("must be {:?} to {:?}", HISTORY.start(), HISTORY.end())),
-    }
 }
 
 /// What servers and agents have in common.

@@ -13,7 +13,7 @@ use trireme_bus::{
 };
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
-use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorRef, SupervisorSpec};
+use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
 use trireme_pki::{
     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
 };
@@ -138,28 +138,23 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let tree = plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal })?;
-        if let (Some(store), Some(serving)) = (&store, serving) {
-            store.set_bus(bus.clone());
-            tree.add(StoreActor::spec(Arc::clone(store)))?;
-            tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), leader_scope(serving.history)))?;
-        }
-        let serving = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
-        let api = match serving {
-            Some(((serving, address), (store, authority))) => {
-                let machine = ApiMachine {
-                    store: Arc::clone(store),
-                    authority: Arc::clone(authority),
-                    trust: api_trust,
-                    name: me.name(),
-                    listen: address,
-                    any_port: serving.listen.port() == 0,
-                    io: kernel.io(),
-                };
-                Some((kernel.io().block_on(crate::api::start(serving.api, machine))?, serving.api.clone()))
-            }
-            None => None,
-        };
+        let scope = serving.map(|serving| leader_scope(serving.history));
+        plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
+        let parts = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
+        let api = parts.map(|((serving, listen), (store, authority))| {
+            let machine = ApiMachine {
+                store: Arc::clone(store),
+                authority: Arc::clone(authority),
+                trust: api_trust,
+                name: me.name(),
+                listen,
+                any_port: serving.listen.port() == 0,
+                io: kernel.io(),
+            };
+            let started = kernel.io().block_on(crate::api::start(serving.api, machine))?;
+            anyhow::Ok((started, serving.api.clone()))
+        });
+        let api = api.transpose()?;
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
 
@@ -217,14 +212,16 @@ impl Machine {
 }
 
 /// What every machine's own actors are made of.
-struct Machinery {
+struct Machinery<'a> {
     faults: Faults,
     cluster: ClusterParts,
     renewal: RenewalParts,
+    /// Servers have a store, and what runs where its leader is.
+    store: Option<(&'a Arc<StoreHost>, ScopeChildren)>,
 }
 
-/// Starts the tree of actors that every machine has.
-fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery) -> anyhow::Result<SupervisorRef> {
+/// Starts the machine's tree of actors.
+fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery<'_>) -> anyhow::Result<()> {
     let policy = endless();
     let spec = SupervisorSpec::new(me.to_string()).intensity(policy.intensity).back_off(policy.back_off);
     let tree = kernel.root().add_supervisor(spec)?;
@@ -233,7 +230,12 @@ fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery) -> any
     tree.add(ClusterActor::spec(Arc::new(parts.cluster)))?;
     tree.add(Renewal::spec(parts.renewal))?;
     tree.add(Inspector::spec(me.clone(), kernel.registry()))?;
-    Ok(tree)
+    if let Some((store, scope)) = parts.store {
+        store.set_bus(bus.clone());
+        tree.add(StoreActor::spec(Arc::clone(store)))?;
+        tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), scope))?;
+    }
+    Ok(())
 }
 
 /// The slot of a server's member of the replicated store.

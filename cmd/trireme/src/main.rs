@@ -7,6 +7,7 @@ mod chaos;
 mod cli;
 mod connect;
 mod data_dir;
+mod durations;
 mod launcher;
 mod log;
 mod machine;

@@ -40,7 +40,7 @@ fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
         stop_on_stdin_eof: false,
     };
     machine::run_server(&ServerArgs {
-        store_history: crate::cli::HISTORY_DEFAULT,
+        store_history: crate::durations::HISTORY_DEFAULT,
         machine,
         signing: args.signing.clone(),
         api: args.api.clone(),

@@ -92,17 +92,21 @@ async fn attempt_bind(server: &Arc<Server>, scope: &Scope, binding: &Value) -> R
     request.kind = "Binding";
     server.admission.admit(&mut request, &*server.view, &*server.authorizer)?;
     server.admission.validate(&request, &*server.view, &*server.authorizer)?;
+    let binding = &request.object.take().unwrap_or_else(|| binding.clone());
     let mut pod = (*old).clone();
     if let Some(spec) = pod.object("spec") {
         spec.put("nodeName", binding.at("target").text("name"));
     }
-    let annotations = binding.at("metadata").map("annotations").cloned().unwrap_or_default();
-    if let Some(metadata) = pod.object("metadata")
-        && !annotations.is_empty()
-        && let Some(own) = metadata.object("annotations")
-    {
-        for (name, value) in annotations {
-            own.put(&name, value);
+    // Labels are those of the node's place, which admission put there (KEP-4742).
+    for field in ["annotations", "labels"] {
+        let given = binding.at("metadata").map(field).cloned().unwrap_or_default();
+        if let Some(metadata) = pod.object("metadata")
+            && !given.is_empty()
+            && let Some(own) = metadata.object(field)
+        {
+            for (name, value) in given {
+                own.put(&name, value);
+            }
         }
     }
     if let Some(status) = pod.object("status") {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use trireme_admission::{Operation, SideWrite};
 use trireme_mvcc::{Key, Operation as StoreOperation, Revision};
 use trireme_schema::request::Context;
-use trireme_schema::status::Failure;
+use trireme_schema::status::{Failure, Status};
 
 use crate::failures::WriteError;
 use crate::limits::WRITE_ATTEMPTS;
@@ -115,7 +115,10 @@ impl<'a> Writing<'a> {
         writes: Vec<SideWrite>,
     ) -> Result<(), WriteError> {
         for write in writes {
-            let Some(at) = self.server.stored_at(&write.group, &write.resource) else { continue };
+            let Some(at) = self.server.stored_at(&write.group, &write.resource) else {
+                let why = format!("admission writes {}.{}, which is not served", write.resource, write.group);
+                return Err(Status::internal(&why).into());
+            };
             let revision = write.expected_resource_version.parse().unwrap_or(0);
             commit.replace(
                 at.key(&write.namespace, &write.name),

@@ -136,7 +136,12 @@ impl Feed {
         let event = match SharedEvent::of(change) {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(%error, "a change is left out of watches");
+                // Nothing is left out in silence: who watches lists again, and is told what is wrong there.
+                tracing::error!(%error, "a change cannot be read; its watches end");
+                let status = Status::internal(&error.to_string()).to_value();
+                for watcher in self.watchers.drain(..) {
+                    drop(watcher.sender.try_send(watcher.error_frame(&status)));
+                }
                 return;
             }
         };
@@ -177,7 +182,7 @@ impl Feed {
         });
         let Some(Some(changes)) = changes else { return false };
         for change in changes.iter().filter(|change| change.revision() <= to) {
-            let Ok(event) = SharedEvent::of(change) else { continue };
+            let Ok(event) = SharedEvent::of(change) else { return false };
             if watcher.offer(&event, &self.hub.records) == Fate::Ends {
                 return false;
             }

@@ -179,7 +179,10 @@ async fn catch_up(hub: &Hub, watcher: &mut Watcher) -> bool {
             None => return false,
         }
         for change in &batch.events {
-            let Ok(event) = SharedEvent::of(change) else { continue };
+            let Ok(event) = SharedEvent::of(change) else {
+                let status = Status::internal("a change cannot be read; list again").to_value();
+                return send_error(watcher, &status).await;
+            };
             if let Some(frame) = watcher.frame(&event, &hub.records)
                 && watcher.sender.send(frame).await.is_err()
             {

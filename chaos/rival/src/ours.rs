@@ -159,7 +159,14 @@ async fn spawn(program: &Path, name: &str, data: &Path, join: Option<(SocketAddr
         .with_context(|| format!("{}", log.display()))?;
     let mut command = Command::new(program);
     command
-        .args(["--log=warn", "--log-format=text", "server", "--stop-on-stdin-eof", "--listen=127.0.0.1:0"])
+        .args([
+            "--log=warn",
+            "--log-format=text",
+            "server",
+            "--stop-on-stdin-eof",
+            "--components=none",
+            "--listen=127.0.0.1:0",
+        ])
         .arg(format!("--data-dir={}", data.display()))
         .arg(format!("--node-name={name}"))
         .env_remove("TRIREME_TOKEN")

@@ -43,6 +43,8 @@ struct Member {
     starting: bool,
     /// How many faults make its syncs fail.
     failing: u32,
+    /// Its disk has failed since it last began to start.
+    harmed: bool,
     /// How many faults keep it down.
     down: u32,
     /// It left the cluster and stays down.
@@ -68,6 +70,7 @@ impl Cluster {
             incarnation: 0,
             starting: false,
             failing: 0,
+            harmed: false,
             down: 0,
             gone: false,
         };
@@ -90,6 +93,7 @@ impl Cluster {
         let (storage, incarnation) = match self.members.lock().get_mut(&member) {
             Some(entry) if entry.store.is_none() && !entry.starting && entry.down == 0 && !entry.gone => {
                 entry.starting = true;
+                entry.harmed = entry.failing > 0;
                 (entry.storage.clone(), entry.incarnation)
             }
             _ => return Ok(()),
@@ -121,7 +125,8 @@ impl Cluster {
                 entry.store = Some(store);
                 Ok(())
             }
-            Some(Ok(Err(_))) if entry.failing > 0 => Ok(()),
+            // The fault may be over by now; the supervisor tries again.
+            Some(Ok(Err(_))) if entry.harmed => Ok(()),
             Some(Ok(Err(why))) => Err(format!("member {member} does not start: {why}")),
             Some(Err(_)) => Err(format!("member {member} gave up starting")),
             None => Err(format!("member {member} has not started within {START_LIMIT:?}")),
@@ -182,6 +187,7 @@ impl Cluster {
     pub(crate) fn fail_syncs(&self, member: MemberId, on: bool) {
         if let Some(entry) = self.members.lock().get_mut(&member) {
             entry.failing = if on { entry.failing + 1 } else { entry.failing.saturating_sub(1) };
+            entry.harmed |= on;
             entry.storage.lock().faults.fail_sync(entry.failing > 0);
         }
     }

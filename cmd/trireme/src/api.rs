@@ -45,7 +45,10 @@ pub(crate) struct ApiMachine<'a> {
 /// # Errors
 /// Names the first of them.
 pub(crate) fn check_components(components: &[Component]) -> anyhow::Result<()> {
-    match components.iter().find(|component| **component != Component::Api) {
+    match components.iter().find(|component| !matches!(component, Component::Api | Component::None)) {
+        None if components.contains(&Component::None) && components.len() > 1 => {
+            bail!("--components: none stands alone")
+        }
         Some(missing) => bail!("--components: {missing} is not built yet; use --components api"),
         None => Ok(()),
     }

@@ -18,6 +18,8 @@ pub(crate) enum Component {
     Scheduler,
     /// Running pods.
     Node,
+    /// Nothing: machines and their replicated store alone.
+    None,
 }
 
 impl std::fmt::Display for Component {
@@ -27,6 +29,7 @@ impl std::fmt::Display for Component {
             Self::Controllers => "controllers",
             Self::Scheduler => "scheduler",
             Self::Node => "node",
+            Self::None => "none",
         })
     }
 }

@@ -29,7 +29,7 @@ use trireme_store::{
 };
 
 use crate::api::ApiMachine;
-use crate::api_args::ApiArgs;
+use crate::api_args::{ApiArgs, Component};
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
@@ -140,6 +140,7 @@ impl Machine {
         };
         let scope = serving.map(|serving| leader_scope(serving.history));
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
+        let serving = serving.filter(|serving| serving.api.components.contains(&Component::Api));
         let parts = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
         let api = parts.map(|((serving, listen), (store, authority))| {
             let machine = ApiMachine {

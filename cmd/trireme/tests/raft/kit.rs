@@ -69,7 +69,7 @@ impl Cluster {
         command.args(["--log=info,openraft=warn", "--log-format=json", "server", "--listen=127.0.0.1:0"]);
         command
             .arg(format!("--node-name={name}"))
-            .arg("--stop-on-stdin-eof")
+            .args(["--stop-on-stdin-eof", "--components=none"])
             .args(&self.arguments)
             .arg("--ready-file")
             .arg(self.ready(name));

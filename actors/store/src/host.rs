@@ -314,6 +314,9 @@ impl StoreHost {
 
     /// Stops serving for good: this member's state is not what the log says. Also a new process refuses the database.
     pub(crate) async fn quarantine(&self, member: &Member, why: String) {
+        // What is wrong is not served a moment longer. Nobody opens it again either before the file says why not.
+        self.inbox.detach();
+        self.phase.send_replace(Phase::Opening);
         tracing::error!(why, "this server stops serving");
         let path = &self.parts.member_file;
         let kept = MemberFile::load(path).and_then(|file| match file {
@@ -323,7 +326,6 @@ impl StoreHost {
         if let Err(error) = kept {
             tracing::error!(%error, "a restart of this server will not know of it; the next comparison will");
         }
-        self.inbox.detach();
         self.phase.send_replace(Phase::Failed { why: why.clone(), passing: false });
         self.set_standing(Standing::Refused { why });
         member.finish();

@@ -74,7 +74,8 @@ impl SnapshotDir {
         Ok(SnapshotFile { file, path, size_bytes: 0 })
     }
 
-    /// Gives a complete file its final name, durably, and removes the older ones.
+    /// Gives a complete file its final name, durably, and removes all but the newest. One that took long to write may be
+    /// overtaken by one that was received: what the log was purged up to rests on the newer one.
     pub(super) fn publish(&self, snapshot: SnapshotFile, meta: &SnapshotMeta) -> io::Result<SnapshotFile> {
         let index = meta.last_log_id.map_or(0, |id| id.index);
         let path = self.dir.join(format!("{index:020}.snap"));
@@ -83,10 +84,10 @@ impl SnapshotDir {
             self.disk.rename(&snapshot.path, &path)?;
             self.disk.sync_dir(&self.dir)?;
         }
-        for old in self.complete()? {
-            if old != path {
-                self.disk.remove(&old)?;
-            }
+        let mut old = self.complete()?;
+        old.pop();
+        for old in old {
+            self.disk.remove(&old)?;
         }
         Ok(SnapshotFile { path, ..snapshot })
     }
@@ -106,9 +107,14 @@ impl SnapshotDir {
         newest.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(0)
     }
 
+    /// Oldest first.
     fn complete(&self) -> io::Result<Vec<PathBuf>> {
         let files = self.disk.list(&self.dir)?;
-        Ok(files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "snap")).collect())
+        let mut complete: Vec<PathBuf> =
+            files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "snap")).collect();
+        // The names are indexes of equal length.
+        complete.sort();
+        Ok(complete)
     }
 }
 
@@ -203,4 +209,38 @@ fn write_frame(file: &dyn DiskFile, at: &mut u64, bytes: &[u8]) -> io::Result<()
     file.write_all_at(&frame, *at)?;
     *at += frame.len() as u64;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::store::types::LogId;
+
+    fn meta(index: u64) -> SnapshotMeta {
+        SnapshotMeta { last_log_id: Some(LogId::new_term_index(1, index)), ..SnapshotMeta::default() }
+    }
+
+    /// A long write ends after a newer snapshot was received, and the log was purged up to that one.
+    #[test]
+    fn a_snapshot_that_is_overtaken_does_not_take_the_newer_one_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotDir::open(Arc::new(RealDisk), folder.path()).unwrap();
+        let received = |index| {
+            let mut file = snapshots.incoming().unwrap();
+            let mut frame = Vec::new();
+            let bytes = codec::encode(&meta(index));
+            frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
+            frame.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+            frame.extend_from_slice(&bytes);
+            file.write_part(&frame).unwrap();
+            snapshots.publish(file, &meta(index)).unwrap()
+        };
+        received(43);
+        received(79);
+        received(44);
+        assert_eq!(snapshots.newest_index(), 79);
+        assert_eq!(snapshots.current().unwrap().unwrap().0, meta(79));
+        assert_eq!(snapshots.complete().unwrap().len(), 1);
+    }
 }

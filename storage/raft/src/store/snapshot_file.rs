@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use trireme_mvcc::{Restore, Snapshot as StateSnapshot, State};
 
@@ -28,6 +29,9 @@ const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) struct SnapshotDir {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Files begun so far. Each has a name of its own: one that is begun while another is still being filled must not
+    /// come under that one's final name.
+    begun: Arc<AtomicU64>,
 }
 
 /// A complete snapshot. Stays readable when a newer one replaces it.
@@ -41,16 +45,18 @@ pub(super) struct SnapshotFile {
 impl SnapshotDir {
     pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
         disk.create_dir_all(dir)?;
-        Ok(Self { disk, dir: dir.to_owned() })
+        // What was not finished is of no use.
+        for file in disk.list(dir)? {
+            if file.extension().is_some_and(|extension| extension == "tmp") {
+                disk.remove(&file)?;
+            }
+        }
+        Ok(Self { disk, dir: dir.to_owned(), begun: Arc::default() })
     }
 
     /// Writes a snapshot durably and makes it the current one.
     pub(super) fn write(&self, meta: &SnapshotMeta, state: Arc<StateSnapshot>) -> io::Result<SnapshotFile> {
-        let path = self.dir.join("building.tmp");
-        if self.disk.exists(&path)? {
-            self.disk.remove(&path)?;
-        }
-        let file: Arc<dyn DiskFile> = self.disk.open(&path, true)?.into();
+        let SnapshotFile { file, path, .. } = self.begin()?;
         let (mut at, mut synced) = (0, 0);
         write_frame(file.as_ref(), &mut at, &codec::encode(meta))?;
         for chunk in state.chunks(CHUNK_BYTES) {
@@ -66,10 +72,12 @@ impl SnapshotDir {
 
     /// An empty file to receive a snapshot into.
     pub(super) fn incoming(&self) -> io::Result<SnapshotFile> {
-        let path = self.dir.join("incoming.tmp");
-        if self.disk.exists(&path)? {
-            self.disk.remove(&path)?;
-        }
+        self.begin()
+    }
+
+    fn begin(&self) -> io::Result<SnapshotFile> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("unfinished-{number}.tmp"));
         let file: Arc<dyn DiskFile> = self.disk.open(&path, true)?.into();
         Ok(SnapshotFile { file, path, size_bytes: 0 })
     }
@@ -242,5 +250,18 @@ mod tests {
         assert_eq!(snapshots.newest_index(), 79);
         assert_eq!(snapshots.current().unwrap().unwrap().0, meta(79));
         assert_eq!(snapshots.complete().unwrap().len(), 1);
+    }
+
+    /// A second reception begins while the first is on its way: what is published is the first one's bytes.
+    #[test]
+    fn receptions_do_not_take_each_others_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotDir::open(Arc::new(RealDisk), folder.path()).unwrap();
+        let mut first = snapshots.incoming().unwrap();
+        first.write_part(b"whole").unwrap();
+        let second = snapshots.incoming().unwrap();
+        let published = snapshots.publish(first, &meta(79)).unwrap();
+        drop(second);
+        assert_eq!(std::fs::read(&published.path).unwrap(), b"whole");
     }
 }

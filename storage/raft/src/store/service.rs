@@ -46,7 +46,9 @@ impl Incoming {
         if let Some(transfer) = current.as_ref().filter(|t| t.meta == meta && t.size_bytes == size_bytes) {
             return Ok(transfer.file.size_bytes());
         }
-        *current = None;
+        if let Some(given_up) = current.take() {
+            self.snapshots.discard(&given_up.file)?;
+        }
         let file = self.snapshots.incoming()?;
         *current = Some(Transfer { meta, size_bytes, file });
         Ok(0)
@@ -65,11 +67,15 @@ impl Incoming {
 
     /// The complete file, checked frame by frame.
     fn end(&self, meta: &SnapshotMeta) -> std::io::Result<Option<SnapshotFile>> {
-        let taken = self.current.lock().take();
-        let Some(transfer) = taken.filter(|t| t.meta == *meta && t.file.size_bytes() == t.size_bytes) else {
+        let Some(transfer) = self.current.lock().take() else { return Ok(None) };
+        if transfer.meta != *meta || transfer.file.size_bytes() != transfer.size_bytes {
+            self.snapshots.discard(&transfer.file)?;
             return Ok(None);
-        };
-        transfer.file.verify()?;
+        }
+        if let Err(damaged) = transfer.file.verify() {
+            self.snapshots.discard(&transfer.file)?;
+            return Err(damaged);
+        }
         Ok(Some(transfer.file))
     }
 }

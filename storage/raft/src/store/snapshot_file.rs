@@ -75,6 +75,11 @@ impl SnapshotDir {
         self.begin()
     }
 
+    /// Removes a file that is not going to be finished.
+    pub(super) fn discard(&self, unfinished: &SnapshotFile) -> io::Result<()> {
+        self.disk.remove(&unfinished.path)
+    }
+
     fn begin(&self) -> io::Result<SnapshotFile> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("unfinished-{number}.tmp"));

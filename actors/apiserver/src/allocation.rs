@@ -15,7 +15,6 @@ use trireme_schema::view::{Edit, View};
 use crate::failures::WriteError;
 use crate::records::{Commit, ROOT, ResourceKey, encode};
 use crate::scope::Scope;
-use crate::server::Server;
 use crate::service_needs::{ip_address, own_addresses, own_ports, wants_ports};
 use crate::verbs::Writing;
 
@@ -68,29 +67,21 @@ pub(crate) async fn for_update(
 }
 
 /// Takes back what a deleted Service had.
-pub(crate) async fn for_delete(
-    server: &Server,
-    scope: &Scope,
-    object: &Value,
-    commit: &mut Commit,
-) -> Result<(), WriteError> {
+pub(crate) fn for_delete(scope: &Scope, object: &Value, commit: &mut Commit) {
     if !is_service(scope) {
-        return Ok(());
+        return;
     }
     for address in own_addresses(object) {
-        release(server, commit, addresses().key("", &address)).await?;
+        release(commit, addresses().key("", &address));
     }
     for port in own_ports(object) {
-        release(server, commit, port_key(port)).await?;
+        release(commit, port_key(port));
     }
-    Ok(())
 }
 
-async fn release(server: &Server, commit: &mut Commit, key: Key) -> Result<(), WriteError> {
-    // Absent only when it was never recorded: deleting nothing changes nothing.
-    let _ = server;
+/// Absent only when it was never recorded: deleting nothing changes nothing.
+fn release(commit: &mut Commit, key: Key) {
     commit.operations.push(Operation::Delete { key });
-    Ok(())
 }
 
 struct Plan<'a> {
@@ -111,10 +102,10 @@ impl Plan<'_> {
         }
         let (addresses_now, ports_now) = (own_addresses(object), own_ports(object));
         for address in had_addresses.iter().filter(|address| !addresses_now.contains(address)) {
-            release(self.writing.server, commit, addresses().key("", address)).await?;
+            release(commit, addresses().key("", address));
         }
         for port in had_ports.iter().filter(|port| !ports_now.contains(port)) {
-            release(self.writing.server, commit, port_key(*port)).await?;
+            release(commit, port_key(*port));
         }
         if self.writing.scope.dry_run() {
             *commit = Commit::default();

@@ -39,10 +39,7 @@ pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> R
         ("token", _) => tokens::request(server, scope, &body).await,
         ("binding", _) => binding::bind(server, scope, &body).await,
         ("eviction", _) => eviction::evict(server, scope, &body).await,
-        ("log" | "exec" | "attach" | "portforward" | "proxy", name) => {
-            let _ = name;
-            streams::refuse(server, scope).await
-        }
+        ("log" | "exec" | "attach" | "portforward" | "proxy", _) => streams::refuse(server, scope).await,
         (name, _) => Err(Status::plain(501, format!("the subresource {name} is not built into this server"))),
     }
 }

@@ -154,7 +154,7 @@ async fn attempt_delete(
                 }
                 let at = commit.operations.len();
                 commit.delete(key, revision);
-                allocation::for_delete(server, scope, &old, &mut commit).await?;
+                allocation::for_delete(scope, &old, &mut commit);
                 let revisions = server.records.commit(commit).await?;
                 let gone = revisions.get(at).copied().flatten();
                 if let (Some(revision), Some(metadata)) = (gone, object.object("metadata")) {
@@ -233,7 +233,7 @@ fn plan(scope: &Scope, options: &DeleteOptions, old: &Arc<Value>) -> Plan {
         set_finalizers(new, &finalizers);
     }
     if deleting {
-        return plan_again(scope, options, old, object, grace, before);
+        return plan_again(options, old, object, grace, before);
     }
     if finalizers.is_empty() && grace.unwrap_or(0) == 0 {
         if let (Some(_), Some(new)) = (grace, object.object("metadata")) {
@@ -255,7 +255,6 @@ fn plan(scope: &Scope, options: &DeleteOptions, old: &Arc<Value>) -> Plan {
 
 /// The object is being deleted already: a shorter grace counts, a longer one does not.
 fn plan_again(
-    scope: &Scope,
     options: &DeleteOptions,
     old: &Arc<Value>,
     mut object: Value,
@@ -282,7 +281,6 @@ fn plan_again(
     if pending == 0 && finalizers == 0 {
         return Plan::Remove(object);
     }
-    let _ = scope;
     if object == **old { Plan::Unchanged } else { Plan::Mark(object) }
 }
 

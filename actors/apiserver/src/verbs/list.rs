@@ -38,7 +38,7 @@ pub(crate) async fn read_list(
 ) -> Result<ListContent, Failure> {
     let selection = Selection::parse(&scope.kind, &options.label_selector, &options.field_selector)?;
     let prefix = scope.kind.storage.prefix(scope.namespace());
-    let place = place(server, scope, options, &prefix).await?;
+    let place = place(server, options, &prefix).await?;
     let mut reader = Reader { server, scope, selection, prefix, place, limit: options.limit };
     reader.read().await.map_err(|error| match error {
         RecordsError::Compacted { .. } if !options.continue_token.is_empty() => expired_continue(),
@@ -46,12 +46,7 @@ pub(crate) async fn read_list(
     })
 }
 
-async fn place(
-    server: &Server,
-    scope: &Scope,
-    options: &ListOptions,
-    prefix: &str,
-) -> Result<Place, Failure> {
+async fn place(server: &Server, options: &ListOptions, prefix: &str) -> Result<Place, Failure> {
     let records = &server.records;
     if !options.continue_token.is_empty() {
         if options.resource_version.is_some_and(|wanted| wanted != Wanted::Any) {
@@ -69,7 +64,6 @@ async fn place(
             records.wait_revision(at, FUTURE_WAIT).await.map(|()| exact.then_some(at))
         }
     };
-    let _ = scope;
     settled.map(|at| Place { at, after: None }).map_err(|error| store_failure(&error))
 }
 

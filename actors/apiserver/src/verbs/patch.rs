@@ -34,7 +34,7 @@ pub(crate) async fn patch(server: &Server, scope: &Scope, bytes: &[u8]) -> Resul
     };
     check_options("PatchOptions", &options)?;
     let config = match form {
-        Form::Apply => Some(apply_config(bytes, scope)?),
+        Form::Apply => Some(apply_config(bytes)?),
         Form::Patch(_) => None,
     };
     let mut settled = false;
@@ -124,9 +124,8 @@ fn form(scope: &Scope) -> Result<Form, Failure> {
     }
 }
 
-fn apply_config(bytes: &[u8], scope: &Scope) -> Result<Value, Failure> {
+fn apply_config(bytes: &[u8]) -> Result<Value, Failure> {
     let (value, _) = body::yaml(bytes)
         .map_err(|failure| Status::bad_request(format!("error decoding YAML: {}", failure.message)))?;
-    let _ = scope;
     Ok(value)
 }

@@ -151,7 +151,7 @@ pub(crate) async fn replace(
     }
     let key = record.key().clone();
     if kinds::is_gone(scope, &before, &stored) {
-        allocation::for_delete(server, scope, &before, &mut commit).await?;
+        allocation::for_delete(scope, &before, &mut commit);
         commit.delete(key.clone(), record.revision());
         commit.reserved = true;
         writing.add_side_writes(&mut commit, verdict.writes)?;

@@ -47,7 +47,6 @@ mod subresources;
 mod tokens;
 mod verbs;
 mod watch;
-mod yaml;
 
 pub use bootstrap::bootstrap;
 pub use cidr::Cidr;

@@ -256,7 +256,7 @@ fn transform_object(
 /// JSON or YAML text of a value.
 pub(crate) fn encode(value: &Value, format: Format, pretty: bool) -> Bytes {
     let text = match (format, pretty) {
-        (Format::Yaml, _) => crate::yaml::print(value).into_bytes(),
+        (Format::Yaml, _) => trireme_schema::yaml::print(value).into_bytes(),
         (_, true) => serde_json::to_vec_pretty(value).expect("a value is always JSON"),
         (_, false) => serde_json::to_vec(value).expect("a value is always JSON"),
     };

@@ -162,8 +162,9 @@ fn make_bridge(
 
 /// The MTU of the link to the default gateway, less the tunnel's head where a tunnel may be used.
 fn found_mtu(routing: &mut Routing, config: &BridgeConfig) -> Result<u32, NetError> {
+    // Nothing is sent there: any address that only the default route covers will do.
     let (somewhere, somewhere_v6): (IpAddr, IpAddr) =
-        ([192, 0, 2, 1].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+        ([1, 1, 1, 1].into(), [0x2606, 0x4700, 0, 0, 0, 0, 0, 0x1111].into());
     let hop = match routing.next_hop(somewhere)? {
         Some(hop) => Some(hop),
         None => routing.next_hop(somewhere_v6)?,

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sandbox::SandboxId;
 
 /// A container, by the runtime's id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContainerId(pub String);
 
 /// One environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvVar {
     /// Name.
     pub name: String,
@@ -18,7 +20,7 @@ pub struct EnvVar {
 }
 
 /// How mounts travel between the node and the container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
     /// `None`.
     #[default]
@@ -30,7 +32,7 @@ pub enum Propagation {
 }
 
 /// A folder, file or filesystem of the node that the container sees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Path on the node.
     pub host_path: String,
@@ -45,7 +47,7 @@ pub struct Mount {
 }
 
 /// A device node of the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceMount {
     /// Path on the node.
     pub host_path: String,
@@ -56,7 +58,7 @@ pub struct DeviceMount {
 }
 
 /// A range of a user namespace; for the room that brings them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMapping {
     /// First id inside.
     pub container: u32,
@@ -67,7 +69,7 @@ pub struct IdMapping {
 }
 
 /// System call filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
     /// No filter.
     #[default]
@@ -79,7 +81,7 @@ pub enum Seccomp {
 }
 
 /// Limits. `None` means none set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Relative share of CPU (cgroup v1 scale, 2 to 262,144).
     pub cpu_shares: Option<u64>,
@@ -100,7 +102,7 @@ pub struct Resources {
 }
 
 /// Who the process is and what it may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityContext {
     /// All of the node's powers.
     pub privileged: bool,
@@ -129,7 +131,7 @@ pub struct SecurityContext {
 }
 
 /// What a container is made of.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContainerConfig {
     /// Name in the pod.
     pub name: String,

@@ -9,6 +9,7 @@
 
 mod container;
 mod error;
+mod feed;
 mod image;
 mod io;
 mod network;
@@ -21,6 +22,7 @@ pub use container::{
     Propagation, Resources, Seccomp, SecurityContext,
 };
 pub use error::{RuntimeError, RuntimeErrorKind};
+pub use feed::{Feed, FeedEvent, FeedKind};
 pub use image::{Image, ImageFilesystem, PullCredentials, PullImage};
 pub use io::{BoxedIo, ExecOutcome, ExecRequest, Io, Streams, TerminalSize};
 pub use network::{HostPort, NetworkRequest, PodAddresses, PodNetwork};

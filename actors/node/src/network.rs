@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::RuntimeError;
 use crate::runtime::Answer;
 
 /// A port of the node that leads to a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPort {
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
@@ -36,7 +38,7 @@ pub struct NetworkRequest {
 }
 
 /// A pod's addresses, one per family, the primary family first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodAddresses {
     /// Addresses.
     pub addresses: Vec<IpAddr>,

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::SecurityContext;
 use crate::network::{HostPort, PodAddresses};
 
 /// A sandbox, by the runtime's id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SandboxId(pub String);
 
 /// Which namespaces of the node a pod shares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {
     /// `hostNetwork`.
     pub host_network: bool,
@@ -23,7 +25,7 @@ pub struct Namespaces {
 }
 
 /// The pod's resolv.conf.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dns {
     /// Addresses.
     pub servers: Vec<String>,
@@ -34,7 +36,7 @@ pub struct Dns {
 }
 
 /// What a sandbox is made of.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SandboxConfig {
     /// Pod name.
     pub name: String,

@@ -98,6 +98,21 @@ impl Server {
         }))
     }
 
+    /// The objects of this process's member, for actors of the same process.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.records
+    }
+
+    /// The kinds served now. Another value after custom kinds came or went.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// Waits until the initial objects are there, the internal identities' roles among them.
+    pub async fn bootstrapped(&self) {
+        self.ready.bootstrapped().await;
+    }
+
     /// Waits until this member has every acknowledged write.
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
         self.records.settle().await.map_err(|error| store_failure(&error))

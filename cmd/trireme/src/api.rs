@@ -40,18 +40,24 @@ pub(crate) struct ApiMachine<'a> {
     pub(crate) io: &'a Handle,
 }
 
-/// Refuses components that this build does not have, by name.
+/// The components of this build.
+const BUILT: [Component; 3] = [Component::None, Component::Api, Component::Controllers];
+
+/// Refuses components that this build does not have, and those that cannot stand together, by name.
 ///
 /// # Errors
 /// Names the first of them.
 pub(crate) fn check_components(components: &[Component]) -> anyhow::Result<()> {
-    match components.iter().find(|component| !matches!(component, Component::Api | Component::None)) {
-        None if components.contains(&Component::None) && components.len() > 1 => {
-            bail!("--components: none stands alone")
-        }
-        Some(missing) => bail!("--components: {missing} is not built yet; use --components api"),
-        None => Ok(()),
+    if let Some(missing) = components.iter().find(|component| !BUILT.contains(component)) {
+        bail!("--components: {missing} is not built yet; use --components api,controllers");
     }
+    if components.contains(&Component::None) && components.len() > 1 {
+        bail!("--components: none stands alone");
+    }
+    if components.contains(&Component::Controllers) && !components.contains(&Component::Api) {
+        bail!("--components: controllers need api beside them");
+    }
+    Ok(())
 }
 
 /// Starts the API server.

@@ -37,8 +37,8 @@ impl std::fmt::Display for Component {
 /// The API server.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// What to run, comma-separated; what is not built yet is refused by name.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "api", value_name = "NAMES")]
+    /// What to run, comma-separated; what is not built yet is refused by name. Controllers need the API beside them.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "api,controllers", value_name = "NAMES")]
     pub(crate) components: Vec<Component>,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
@@ -56,6 +56,13 @@ pub(crate) struct ApiArgs {
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl ApiArgs {
+    /// Whether a component is to run.
+    pub(crate) fn runs(&self, component: Component) -> bool {
+        self.components.contains(&component)
+    }
 }
 
 #[derive(Args, Clone, Debug)]

@@ -14,6 +14,7 @@ use trireme_bus::{
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
+use trireme_manager::{ControllerSettings, Manager};
 use trireme_pki::{
     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
 };
@@ -138,10 +139,8 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let scope = serving.map(|serving| leader_scope(serving.history));
-        plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
-        let serving = serving.filter(|serving| serving.api.components.contains(&Component::Api));
-        let parts = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
+        let served = serving.filter(|serving| serving.api.runs(Component::Api));
+        let parts = served.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
         let api = parts.map(|((serving, listen), (store, authority))| {
             let machine = ApiMachine {
                 store: Arc::clone(store),
@@ -156,6 +155,14 @@ impl Machine {
             anyhow::Ok((started, serving.api.clone()))
         });
         let api = api.transpose()?;
+        // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
+        let manager = api.as_ref().filter(|(_, args)| args.runs(Component::Controllers));
+        let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
+            let root_certificates = authority.certificate().to_pem();
+            Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
+        });
+        let scope = serving.map(|serving| leader_scope(serving.history, manager));
+        plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
 
@@ -271,12 +278,15 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
 }
 
 /// The actors that run where the leader is.
-fn leader_scope(history: Duration) -> ScopeChildren {
+fn leader_scope(history: Duration, manager: Option<Manager>) -> ScopeChildren {
     Arc::new(move |scope, reign| {
-        scope
+        let scope = scope
             .child(ClusterClock::spec(reign))
             .child(ClusterCompactor::spec(reign, history))
-            .child(ClusterAuditor::spec(reign))
+            .child(ClusterAuditor::spec(reign));
+        let Some(manager) = &manager else { return scope };
+        let (scope, feed) = manager.feed(scope, reign);
+        manager.controllers(scope, reign, &feed)
     })
 }
 

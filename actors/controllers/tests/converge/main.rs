@@ -6,3 +6,4 @@ mod kit;
 mod namespaces;
 mod per_namespace;
 mod replica_sets;
+mod stateful_sets;

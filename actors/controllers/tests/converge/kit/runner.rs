@@ -213,6 +213,34 @@ impl Runner {
         self.cluster.update(&resources::PODS, "status", &new).expect("the kit sees the latest");
     }
 
+    /// The controllers work until none has anything to do now; nobody runs pods.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..REST_STEPS {
+            self.now += Duration::from_millis(1);
+            let moment = self.moment();
+            let mut busy = false;
+            for host in &mut self.hosts {
+                while host.see_one(self.now, &self.cluster) {
+                    busy = true;
+                }
+                busy |= host.begin(self.now, moment);
+                while host.carry_on(self.now, moment, &mut self.cluster) {
+                    busy = true;
+                }
+            }
+            self.judge();
+            if !busy {
+                return;
+            }
+        }
+        panic!("not settled after {REST_STEPS} rounds");
+    }
+
+    /// Lets time pass for everybody.
+    pub(crate) fn advance(&mut self, time: Duration) {
+        self.now += time;
+    }
+
     /// Everybody works until nobody has anything to do.
     pub(crate) fn rest(&mut self) {
         for _ in 0..REST_STEPS {

@@ -169,7 +169,6 @@ impl ApiClient {
         match outcome.content {
             Content::Stored(_, record) => self.shown(&scope, &record),
             Content::Object(_, object) | Content::Other(object) => Ok(object),
-            Content::Nothing => Ok(Value::Null),
             Content::List(_) | Content::Watch(..) => Err(Status::internal("one object was asked for")),
         }
     }
@@ -218,6 +217,7 @@ impl ApiClient {
             fence: self.fence,
             now: crate::scope::now().to_time(),
             said: Arc::default(),
+            seat: Arc::default(),
         };
         let route = dispatch::route(&scope, method)?;
         let bytes = body.map_or_else(Bytes::new, |(_, value)| Bytes::from(value.to_string()));

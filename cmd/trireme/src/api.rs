@@ -81,6 +81,9 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         anonymous: true,
         issuer: ISSUER.to_owned(),
         advertise: machine.listen,
+        max_requests: args.max_requests_inflight,
+        max_mutating: args.max_mutating_requests_inflight,
+        request_timeout: args.request_timeout,
         random: random_u64,
     };
     let parts = |listen| ApiServiceParts {

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use trireme_apiserver::ServerConfig;
 
 use crate::cli::DataDirArg;
 
@@ -52,6 +55,18 @@ pub(crate) struct ApiArgs {
     /// Who decides what is allowed: Node, RBAC, AlwaysAllow, AlwaysDeny; the first opinion counts.
     #[arg(long, default_value = "Node,RBAC", value_name = "MODES")]
     pub(crate) authorization_mode: String,
+
+    /// Short reads answered at the same time; with --max-mutating-requests-inflight the seats of priority and fairness.
+    #[arg(long, default_value_t = ServerConfig::MAX_REQUESTS, value_name = "N")]
+    pub(crate) max_requests_inflight: u32,
+
+    /// Writes carried out at the same time.
+    #[arg(long, default_value_t = ServerConfig::MAX_MUTATING, value_name = "N")]
+    pub(crate) max_mutating_requests_inflight: u32,
+
+    /// How long a request may take that is no watch and no connection to a node, as `1m`.
+    #[arg(long, default_value = "1m", value_parser = crate::durations::request_duration, value_name = "DURATION")]
+    pub(crate) request_timeout: Duration,
 
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]

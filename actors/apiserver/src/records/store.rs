@@ -17,7 +17,7 @@ use trireme_store::StoreHost;
 
 use super::decoded::DecodedCache;
 use super::record::{Record, RecordError};
-use super::requests::RequestIds;
+use super::requests::{OpenRequest, RequestIds};
 use crate::limits::{LIST_CHUNK_BYTES, WRITE_TIMEOUT};
 
 /// How long a request waits for the member of this process to be open.
@@ -264,13 +264,13 @@ impl Records {
     pub async fn commit(&self, commit: Commit) -> Result<Vec<Option<Revision>>, RecordsError> {
         let store = self.store().await?;
         let ids = self.ids(&store);
-        let id = ids.next();
+        let request = OpenRequest::new(&ids);
         let room = if commit.reserved { Room::Reserved } else { Room::Ordinary };
         let transaction = Transaction { guards: commit.guards, operations: commit.operations, room };
         let proposal =
-            Proposal { request: Some(id), fence: commit.fence, entry: Entry::Transaction(transaction) };
+            Proposal { request: Some(request.id), fence: commit.fence, entry: Entry::Transaction(transaction) };
         let proposed = store.propose(proposal, WRITE_TIMEOUT).await;
-        ids.done(&id);
+        drop(request);
         let committed = proposed?;
         store.wait_applied(committed.index).await;
         match committed.outcome {

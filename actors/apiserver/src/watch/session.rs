@@ -63,7 +63,13 @@ pub(crate) async fn watch(
         _open: open,
     };
     let marks_end = options.send_initial_events == Some(true) && options.bookmarks;
-    tokio::spawn(begin(server.hub.clone(), watcher, start, marks_end));
+    // The seat is given back once the watch has caught up.
+    let seat = scope.seat.lock().take();
+    let hub = server.hub.clone();
+    tokio::spawn(async move {
+        begin(hub, watcher, start, marks_end).await;
+        drop(seat);
+    });
     Ok(receiver)
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -59,6 +59,22 @@ impl ReplyBody {
     /// A stream of unknown length: a watch.
     pub fn frames(frames: FrameReceiver) -> Self {
         Self::from_source(Source::Frames(frames))
+    }
+
+    /// The beginning of the body, up to `limit_bytes`: for the text of an error that a backend sent.
+    ///
+    /// # Errors
+    /// The body breaks off before.
+    pub async fn read_beginning(mut self, limit_bytes: usize) -> Result<Bytes, ReplyError> {
+        let mut out = BytesMut::new();
+        while out.len() < limit_bytes {
+            let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await else { break };
+            if let Ok(data) = frame?.into_data() {
+                out.extend_from_slice(&data);
+            }
+        }
+        out.truncate(limit_bytes);
+        Ok(out.freeze())
     }
 
     pub(crate) fn backend(incoming: Incoming) -> Self {

@@ -1,0 +1,1 @@
+//! Creates and the end of their namespace.

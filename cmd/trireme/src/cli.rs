@@ -62,6 +62,13 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Run one server; without --join it founds a new cluster.
     Server(ServerArgs),
+    /// Control the cluster as upstream's kubectl does: get, apply, logs, exec, rollout ...
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// A kubectl command and its flags; `kubectl --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Run one agent: a machine that joins a cluster and is no server.
     Agent(AgentArgs),
     /// Make, list and revoke the tokens with which machines join.

@@ -31,7 +31,7 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             progress::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -39,8 +39,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
+        Command::Kubectl { words } => return kubectl(words),
         Command::Up(args) => up::run(args, &cli.log, cli.log_format),
         Command::Server(args) => {
             log::start(&cli.log, cli.log_format)?;
@@ -57,5 +58,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),
         Command::Kv(command) => raft::run_kv(command),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kubectl(words: &[String]) -> anyhow::Result<ExitCode> {
+    trireme_pki::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(trireme_kubectl::run(words.to_vec()));
+    // A read of the terminal that nobody waits for any more must not hold the command back.
+    runtime.shutdown_background();
+    Ok(code)
 }

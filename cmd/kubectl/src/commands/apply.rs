@@ -33,9 +33,13 @@ pub(super) async fn run(session: &Session, apply: &Apply) -> Result<ExitCode, Ku
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn one(session: &Session, apply: &Apply, object: Value) -> Result<(), KubectlError> {
+async fn one(session: &Session, apply: &Apply, mut object: Value) -> Result<(), KubectlError> {
     let kind = session.catalogue().await?.of(&object)?.clone();
     let place = Place::of(session, &kind, &object)?;
+    // Upstream remembers the namespace as well.
+    if kind.namespaced && object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
+        object["metadata"]["namespace"] = session.namespace.clone().into();
+    }
     let (result, verb) = if apply.server_side {
         (server_side(session, apply, &place, &object).await?, "serverside-applied")
     } else {

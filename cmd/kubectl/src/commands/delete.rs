@@ -148,12 +148,11 @@ pub(super) async fn names(
 
 /// `-i`: shows what goes, and asks.
 fn confirmed(doomed: &[Doomed]) -> Result<bool, KubectlError> {
-    write("You are about to delete the following ")?;
-    write(&format!("{} resource(s):\n", doomed.len()))?;
+    write(&format!("You are about to delete the following {} resource(s):\n", doomed.len()))?;
     for one in doomed {
-        write(&format!("{}/{}\n", one.kind.full(), one.name))?;
+        write(&format!("{}/{}\n", one.kind.shown(), one.name))?;
     }
-    write("Do you want to continue? (y/N): ")?;
+    write("Do you want to continue? (y/n): ")?;
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| KubectlError::Io(format!("standard input: {error}")))?;

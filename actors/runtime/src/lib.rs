@@ -4,3 +4,7 @@
 mod disk;
 mod fail;
 pub mod image;
+mod low;
+mod shim;
+
+pub use shim::run_shim;

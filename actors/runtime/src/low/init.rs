@@ -61,8 +61,11 @@ pub(crate) fn begin(process: &ProcessSpec, standard: &Standard, procs: &[PathBuf
         std::fs::write(file, "0").tell(|| format!("cannot join the cgroup {}", file.display()))?;
     }
     if let Some(score) = process.oom_score_adj {
-        std::fs::write("/proc/self/oom_score_adj", score.to_string())
-            .tell(|| format!("cannot set oom_score_adj to {score}"))?;
+        match std::fs::write("/proc/self/oom_score_adj", score.to_string()) {
+            // Lowering needs CAP_SYS_RESOURCE: a node within a container keeps the score it was given.
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {}
+            other => other.tell(|| format!("cannot set oom_score_adj to {score}"))?,
+        }
     }
     if process.terminal {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Controllers bring the cluster to what is asked for, whatever is killed, late or in conflict on the way.
 
 mod deployments;
+mod endpoints;
 mod garbage;
 mod kit;
 mod namespaces;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use trireme_controllers::{
-    Controller, DeploymentController, GarbageCollector, NamespaceController, ReplicaSetController,
-    RootCertificatePublisher, ServiceAccountController,
+    Controller, DeploymentController, EndpointSliceController, EndpointSliceMirroringController,
+    EndpointsController, GarbageCollector, NamespaceController, ReplicaSetController,
+    RootCertificatePublisher, ServiceAccountController, StatefulSetController,
 };
 
 /// What controllers are told about the cluster.
@@ -20,6 +21,10 @@ pub fn controllers(settings: &ControllerSettings) -> Vec<Arc<dyn Controller>> {
         Arc::new(DeploymentController::default()),
         Arc::new(ReplicaSetController::replica_sets()),
         Arc::new(ReplicaSetController::replication_controllers()),
+        Arc::new(StatefulSetController::default()),
+        Arc::new(EndpointsController::default()),
+        Arc::new(EndpointSliceController::default()),
+        Arc::new(EndpointSliceMirroringController::default()),
         Arc::new(GarbageCollector::default()),
         Arc::new(NamespaceController::default()),
         Arc::new(ServiceAccountController::default()),

@@ -35,6 +35,8 @@ pub enum Effect {
         pod: PodRef,
         /// Reason and message; `None` leaves the condition.
         condition: Option<(&'static str, String)>,
+        /// The condition was not False before: its time of transition is now.
+        turns: bool,
         /// The name, empty to clear it; `None` leaves it.
         nominated: Option<Arc<str>>,
     },

@@ -13,6 +13,7 @@ use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
 use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_raft::store::{Role, Store};
+use trireme_scheduler_host::SchedulerSettings;
 use trireme_store::StoreHost;
 
 use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
@@ -41,7 +42,7 @@ pub(crate) struct ApiMachine<'a> {
 }
 
 /// The components of this build.
-const BUILT: [Component; 3] = [Component::None, Component::Api, Component::Controllers];
+const BUILT: [Component; 4] = [Component::None, Component::Api, Component::Controllers, Component::Scheduler];
 
 /// Refuses components that this build does not have, and those that cannot stand together, by name.
 ///
@@ -49,13 +50,15 @@ const BUILT: [Component; 3] = [Component::None, Component::Api, Component::Contr
 /// Names the first of them.
 pub(crate) fn check_components(components: &[Component]) -> anyhow::Result<()> {
     if let Some(missing) = components.iter().find(|component| !BUILT.contains(component)) {
-        bail!("--components: {missing} is not built yet; use --components api,controllers");
+        bail!("--components: {missing} is not built yet; use --components api,controllers,scheduler");
     }
     if components.contains(&Component::None) && components.len() > 1 {
         bail!("--components: none stands alone");
     }
-    if components.contains(&Component::Controllers) && !components.contains(&Component::Api) {
-        bail!("--components: controllers need api beside them");
+    for needs_api in [Component::Controllers, Component::Scheduler] {
+        if components.contains(&needs_api) && !components.contains(&Component::Api) {
+            bail!("--components: {needs_api} needs api beside it");
+        }
     }
     Ok(())
 }
@@ -102,6 +105,18 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         }
         started => Ok(started?),
     }
+}
+
+/// The scheduler's settings, from the file that the flags name.
+///
+/// # Errors
+/// The file cannot be read, or says what is not allowed.
+pub(crate) fn scheduler_settings(args: &ApiArgs) -> anyhow::Result<SchedulerSettings> {
+    let Some(file) = &args.scheduler_config else { return Ok(SchedulerSettings::default()) };
+    let shown = file.display();
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("--scheduler-config: cannot read {shown}"))?;
+    SchedulerSettings::read(&text).with_context(|| format!("--scheduler-config: {shown}"))
 }
 
 /// Whether this member has nobody to wait for. Whether others are up is not for one machine to wait for.

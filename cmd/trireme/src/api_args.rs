@@ -40,8 +40,14 @@ impl std::fmt::Display for Component {
 /// The API server.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// What to run, comma-separated; what is not built yet is refused by name. Controllers need the API beside them.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "api,controllers", value_name = "NAMES")]
+    /// What to run, comma-separated; what is not built yet is refused by name. Controllers and scheduler need the API beside them.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "api,controllers,scheduler",
+        value_name = "NAMES"
+    )]
     pub(crate) components: Vec<Component>,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
@@ -67,6 +73,10 @@ pub(crate) struct ApiArgs {
     /// How long a request may take that is no watch and no connection to a node, as `1m`.
     #[arg(long, default_value = "1m", value_parser = crate::durations::request_duration, value_name = "DURATION")]
     pub(crate) request_timeout: Duration,
+
+    /// The scheduler's configuration: a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1), as YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheduler_config: Option<PathBuf>,
 
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
+use crate::explain::ExplainCommand;
 use crate::raft::args::{KvCommand, RaftCommand};
 
 /// Kubernetes-compatible cluster in one binary.
@@ -76,6 +77,9 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Show the live tree of actors, merged over all machines.
     Actors(ActorsArgs),
+    /// Say why something is as it is.
+    #[command(subcommand)]
+    Explain(ExplainCommand),
     /// Refuse a machine's certificates from now on and close its connections.
     Revoke(RevokeArgs),
     /// Arm, list and heal faults in a running cluster.

@@ -23,6 +23,7 @@ use trireme_process::{
     Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
 };
 use trireme_raft::store::StoreConfig;
+use trireme_scheduler_host::{SchedulerActor, SchedulerSettings};
 use trireme_store::calls::Standing;
 use trireme_store::{
     ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor,
@@ -50,6 +51,7 @@ pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
     crate::api::check_components(&args.api.components)?;
+    crate::api::scheduler_settings(&args.api)?;
     let serving = Serving { listen: args.listen, history: args.store_history, api: &args.api };
     Machine::start(&args.machine, way, Some(serving))?.run()
 }
@@ -156,12 +158,14 @@ impl Machine {
         });
         let api = api.transpose()?;
         // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
-        let manager = api.as_ref().filter(|(_, args)| args.runs(Component::Controllers));
+        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
+        let manager = api.as_ref().filter(|(_, args)| leads(args));
         let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
             let root_certificates = authority.certificate().to_pem();
             Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
         });
-        let scope = serving.map(|serving| leader_scope(serving.history, manager));
+        let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
+        let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
@@ -277,8 +281,32 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
     }
 }
 
+/// What runs where the leader is.
+struct Leading {
+    /// How long the store keeps its history.
+    history: Duration,
+    /// The feed and the recorder of events, for those that decide.
+    manager: Option<Manager>,
+    controllers: bool,
+    scheduler: Option<Arc<SchedulerSettings>>,
+}
+
+impl Leading {
+    fn new(serving: Serving<'_>, manager: Option<Manager>) -> anyhow::Result<Self> {
+        let scheduler = serving.api.runs(Component::Scheduler);
+        let scheduler = scheduler.then(|| crate::api::scheduler_settings(serving.api)).transpose()?;
+        Ok(Self {
+            history: serving.history,
+            manager,
+            controllers: serving.api.runs(Component::Controllers),
+            scheduler: scheduler.map(Arc::new),
+        })
+    }
+}
+
 /// The actors that run where the leader is.
-fn leader_scope(history: Duration, manager: Option<Manager>) -> ScopeChildren {
+fn leader_scope(leading: Leading) -> ScopeChildren {
+    let Leading { history, manager, controllers, scheduler } = leading;
     Arc::new(move |scope, reign| {
         let scope = scope
             .child(ClusterClock::spec(reign))
@@ -286,7 +314,11 @@ fn leader_scope(history: Duration, manager: Option<Manager>) -> ScopeChildren {
             .child(ClusterAuditor::spec(reign));
         let Some(manager) = &manager else { return scope };
         let (scope, feed) = manager.feed(scope, reign);
-        manager.controllers(scope, reign, &feed)
+        let scope = if controllers { manager.controllers(scope, reign, &feed) } else { scope };
+        match &scheduler {
+            Some(settings) => scope.child(SchedulerActor::spec(Arc::clone(settings), feed, reign)),
+            None => scope,
+        }
     })
 }
 

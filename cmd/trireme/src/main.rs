@@ -8,6 +8,7 @@ mod cli;
 mod connect;
 mod data_dir;
 mod durations;
+mod explain;
 mod launcher;
 mod log;
 mod machine;
@@ -53,6 +54,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Token(command) => token::run(command),
         Command::Actors(args) => actors::run(args),
+        Command::Explain(command) => explain::run(command),
         Command::Kubeconfig(args) => api::print_kubeconfig(args),
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),

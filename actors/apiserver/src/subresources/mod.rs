@@ -21,7 +21,7 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::verbs;
 
-pub(crate) use binding::bind_from_collection;
+pub(crate) use binding::{bind_from_collection, bind_many};
 
 /// Answers a request about a subresource that the kind has, with a verb that it takes.
 pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> Result<Outcome, Failure> {

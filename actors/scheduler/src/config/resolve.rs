@@ -17,6 +17,8 @@ use crate::names::{Names, Sym};
 use crate::plugins::Plugin;
 use crate::pod::{self, Spread};
 
+/// The scheduler of pods that name none.
+const DEFAULT_NAME: &str = "default-scheduler";
 /// The group and version of the document.
 const VERSION: &str = "kubescheduler.config.k8s.io/v1";
 
@@ -46,6 +48,17 @@ impl SchedulerConfig {
     /// The extenders, in order; effects name them by their index.
     pub fn extenders(&self) -> &[Extender] {
         &self.document.extenders
+    }
+
+    /// The names of the profiles: pods name one of them.
+    pub fn scheduler_names(&self) -> Vec<String> {
+        match self.document.profiles.as_slice() {
+            [] => vec![DEFAULT_NAME.to_owned()],
+            profiles => {
+                let name = |one: &WireProfile| one.scheduler_name.clone().filter(|name| !name.is_empty());
+                profiles.iter().map(|one| name(one).unwrap_or_else(|| DEFAULT_NAME.to_owned())).collect()
+            }
+        }
     }
 
     /// Fields that are set and mean nothing here, with the reason: for a warning at the start.
@@ -151,7 +164,7 @@ fn profile(
     let name = match (&one.scheduler_name, several) {
         (Some(name), _) if !name.is_empty() => name.clone(),
         (_, true) => return Err(ConfigError::field(format!("{path}.schedulerName"), "Required value")),
-        _ => "default-scheduler".to_owned(),
+        _ => DEFAULT_NAME.to_owned(),
     };
     let percentage = one.percentage_of_nodes_to_score.or(percentage).unwrap_or(0);
     if !(0..=100).contains(&percentage) {

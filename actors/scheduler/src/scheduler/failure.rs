@@ -89,6 +89,7 @@ impl Scheduler {
             return;
         }
         let own = self.ledger.pod_mut(pod);
+        let turns = own.condition.is_none();
         own.condition = Some((reason.to_owned(), message.to_owned()));
         if let Some(node) = nominated {
             own.told_nominated = node;
@@ -98,7 +99,7 @@ impl Scheduler {
             None => Arc::from(""),
         };
         let condition = (!known).then(|| (reason, message.to_owned()));
-        out.push(Effect::Patch { pod: about, condition, nominated: nominated.map(name) });
+        out.push(Effect::Patch { pod: about, condition, turns, nominated: nominated.map(name) });
     }
 
     fn refusals(&self, diagnosis: &Diagnosis) -> Vec<ReasonCount> {

@@ -286,6 +286,7 @@ impl Scheduler {
             out.push(Effect::Patch {
                 pod: self.pod_ref(other),
                 condition: None,
+                turns: false,
                 nominated: Some(std::sync::Arc::from("")),
             });
             self.queue.wake(now, other);

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Handle;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
+use trireme_kernel::SupervisorRef;
 use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_raft::store::{Role, Store};
@@ -38,6 +39,10 @@ pub(crate) struct ApiMachine<'a> {
     /// The port was chosen by the system: another one will do as well.
     pub(crate) any_port: bool,
     pub(crate) io: &'a Handle,
+    /// Where the server's actors are planted.
+    pub(crate) root: SupervisorRef,
+    /// The machine's path below it.
+    pub(crate) path: String,
 }
 
 /// Refuses components that this build does not have, by name.
@@ -88,6 +93,8 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         name: machine.name.to_owned(),
         listen,
         io: machine.io.clone(),
+        root: machine.root.clone(),
+        machine: machine.path.clone(),
     };
     match ApiService::start(parts(machine.listen)).await {
         Err(_) if machine.any_port => {

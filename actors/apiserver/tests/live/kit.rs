@@ -94,6 +94,8 @@ impl Api {
             name: "s1".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             io: kernel.io().clone(),
+            root: kernel.root(),
+            machine: me.to_string(),
         };
         let service = kernel.io().block_on(ApiService::start(parts)).unwrap();
         assert!(kernel.io().block_on(service.ready(START)), "the initial objects are made");
@@ -112,6 +114,11 @@ impl Api {
     /// The administrator without a socket.
     pub(crate) fn admin(&self) -> ApiClient {
         ApiClient::new(self.server().clone(), User::internal("admin", &["system:masters"]), "tests")
+    }
+
+    /// Kills the actor of that name below the server's own supervisor.
+    pub(crate) fn kill(&self, name: &str) -> bool {
+        self.kernel.registry().kill(&format!("/server/s1/api/{name}").parse().unwrap())
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -203,10 +210,15 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut reached: imp
 
 /// Creates a config map as a token's user; gives the status.
 pub(crate) async fn post(handler: &Arc<ApiHandler>, token: &str, name: &str) -> u16 {
+    post_in(handler, token, "default", name).await
+}
+
+/// The same in another namespace.
+pub(crate) async fn post_in(handler: &Arc<ApiHandler>, token: &str, namespace: &str, name: &str) -> u16 {
     let body = serde_json::json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}});
     let head = http::Request::builder()
         .method("POST")
-        .uri("/api/v1/namespaces/default/configmaps")
+        .uri(format!("/api/v1/namespaces/{namespace}/configmaps"))
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json");
     let request = Request {

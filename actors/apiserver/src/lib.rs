@@ -24,8 +24,11 @@ mod dispatch;
 mod endpoints;
 mod deadline;
 mod failures;
+pub mod features;
 mod flow;
 mod gate;
+#[cfg(test)]
+mod fuzz_test;
 pub mod handler;
 mod health;
 mod kinds;

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Handle;
+use trireme_apiserver::features::FeatureGates;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
 use trireme_kernel::SupervisorRef;
 use trireme_pki::{ClusterAuthority, LiveTrust};
@@ -83,6 +84,7 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         max_requests: args.max_requests_inflight,
         max_mutating: args.max_mutating_requests_inflight,
         request_timeout: args.request_timeout,
+        features: FeatureGates::parse(&args.feature_gates).context("--feature-gates")?,
         random: random_u64,
     };
     let parts = |listen| ApiServiceParts {

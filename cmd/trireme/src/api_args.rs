@@ -68,6 +68,10 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value = "1m", value_parser = crate::durations::request_duration, value_name = "DURATION")]
     pub(crate) request_timeout: Duration,
 
+    /// Features to switch on or off, as A=true,B=false; unknown names are refused.
+    #[arg(long, default_value = "", value_name = "GATES")]
+    pub(crate) feature_gates: String,
+
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,

@@ -169,6 +169,10 @@ impl<'a> Up<'a> {
         let mut out = vec![
             format!("--service-cidr={}", api.service_cidr),
             format!("--authorization-mode={}", api.authorization_mode),
+            format!("--max-requests-inflight={}", api.max_requests_inflight),
+            format!("--max-mutating-requests-inflight={}", api.max_mutating_requests_inflight),
+            format!("--request-timeout={}ms", api.request_timeout.as_millis()),
+            format!("--feature-gates={}", api.feature_gates),
         ];
         out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
         if name == "s1" {

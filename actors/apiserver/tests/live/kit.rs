@@ -83,6 +83,7 @@ impl Api {
             max_requests: ServerConfig::MAX_REQUESTS,
             max_mutating: ServerConfig::MAX_MUTATING,
             request_timeout: ServerConfig::REQUEST_TIMEOUT,
+            features: trireme_apiserver::features::FeatureGates::default(),
             random: trireme_process::random_u64,
         };
         change(&mut config);
@@ -231,4 +232,30 @@ pub(crate) async fn post_in(handler: &Arc<ApiHandler>, token: &str, namespace: &
         Reply::Answer(response) => response.status().as_u16(),
         Reply::Upgrade(_) => 101,
     }
+}
+
+/// Watches until so many events of new objects whose names begin with `w` came; gives their number.
+pub(crate) async fn watch_until(
+    handler: &Arc<ApiHandler>,
+    target: &str,
+    events: usize,
+    opened: &std::sync::atomic::AtomicUsize,
+) -> usize {
+    let head = http::Request::builder().uri(target).header("authorization", "Bearer admin");
+    let request = Request {
+        head: head.body(()).unwrap().into_parts().0,
+        body: RequestBody::empty(),
+        peer: peer(),
+        draining: CancellationToken::new(),
+    };
+    let Reply::Answer(response) = handler.clone().handle(request).await else { return 0 };
+    opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut body = response.into_body();
+    let mut seen = 0;
+    while seen < events {
+        let Some(piece) = body.next_piece().await.unwrap() else { break };
+        let text = String::from_utf8_lossy(&piece).into_owned();
+        seen += text.lines().filter(|line| line.contains("\"name\":\"w")).count();
+    }
+    seen
 }

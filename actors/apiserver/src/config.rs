@@ -6,6 +6,7 @@ use std::time::Duration;
 use trireme_access::authz::Mode;
 
 use crate::cidr::Cidr;
+use crate::features::FeatureGates;
 
 /// Settings of one API server.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct ServerConfig {
     pub max_mutating: u32,
     /// How long a request may take that is no watch and no connection to a node (upstream's `--request-timeout`).
     pub request_timeout: Duration,
+    /// Which features are on.
+    pub features: FeatureGates,
     /// Gives random numbers.
     pub random: fn() -> u64,
 }

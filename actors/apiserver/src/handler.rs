@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use trireme_http::{Handler, Refusal, Reply, Request, RequestBody};
 use trireme_schema::status::{Failure, Status};
 
+use crate::features::Feature;
 use crate::flow::{Admitted, Label, Seat, Turned, width};
 use crate::query::{Query, decode_percent};
 use crate::request_info::RequestInfo;
@@ -152,7 +153,9 @@ async fn permitted(server: &Arc<Server>, request: &mut Request, asked: Asked<'_>
     let body =
         request.body.read_all().await.map_err(|refusal| render::failure(&refused(&refusal), accept, &[]))?;
     let outcome = dispatch::serve(server, &scope, route, body).await;
-    let encoding = Scope::header(&request.head.headers, header::ACCEPT_ENCODING);
+    let compresses = server.config.features.is_on(Feature::ApiResponseCompression);
+    let encoding =
+        if compresses { Scope::header(&request.head.headers, header::ACCEPT_ENCODING) } else { None };
     let rendered = match outcome {
         Ok(outcome) => render::outcome(server, &scope, outcome, encoding.as_deref()).await,
         Err(failure) => Err(failure),

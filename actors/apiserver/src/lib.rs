@@ -21,10 +21,14 @@ pub mod client;
 mod config;
 mod definitions;
 mod dispatch;
+mod endpoints;
 mod deadline;
 mod failures;
+pub mod features;
 mod flow;
 mod gate;
+#[cfg(test)]
+mod fuzz_test;
 pub mod handler;
 mod health;
 mod kinds;
@@ -48,6 +52,7 @@ mod service;
 mod service_needs;
 mod subresources;
 mod tokens;
+mod tree;
 mod verbs;
 mod watch;
 

@@ -80,6 +80,7 @@ impl Metrics {
         let _ =
             writeln!(out, "apiserver_longrunning_requests{{verb=\"WATCH\"}} {}", server.hub.open_watches());
         server.flow.render(&mut out);
+        server.config.features.render(&mut out);
         let sizes = server.records.read_local(|state| state.sizes());
         if let Some(sizes) = sizes {
             head("apiserver_storage_size_bytes", "gauge", "Bytes of live objects.", &mut out);

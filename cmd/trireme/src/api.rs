@@ -9,7 +9,9 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Handle;
+use trireme_apiserver::features::FeatureGates;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
+use trireme_kernel::SupervisorRef;
 use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_raft::store::{Role, Store};
@@ -39,6 +41,10 @@ pub(crate) struct ApiMachine<'a> {
     /// The port was chosen by the system: another one will do as well.
     pub(crate) any_port: bool,
     pub(crate) io: &'a Handle,
+    /// Where the server's actors are planted.
+    pub(crate) root: SupervisorRef,
+    /// The machine's path below it.
+    pub(crate) path: String,
 }
 
 /// The components of this build.
@@ -87,6 +93,7 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         max_requests: args.max_requests_inflight,
         max_mutating: args.max_mutating_requests_inflight,
         request_timeout: args.request_timeout,
+        features: FeatureGates::parse(&args.feature_gates).context("--feature-gates")?,
         random: random_u64,
     };
     let parts = |listen| ApiServiceParts {
@@ -97,6 +104,8 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         name: machine.name.to_owned(),
         listen,
         io: machine.io.clone(),
+        root: machine.root.clone(),
+        machine: machine.path.clone(),
     };
     match ApiService::start(parts(machine.listen)).await {
         Err(_) if machine.any_port => {

@@ -78,6 +78,10 @@ pub(crate) struct ApiArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) scheduler_config: Option<PathBuf>,
 
+    /// Features to switch on or off, as A=true,B=false; unknown names are refused.
+    #[arg(long, default_value = "", value_name = "GATES")]
+    pub(crate) feature_gates: String,
+
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,

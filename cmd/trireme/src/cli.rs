@@ -105,6 +105,10 @@ pub(crate) struct DataDirArg {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct UpArgs {
+    /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) data: DataDirArg,
 
@@ -138,6 +142,10 @@ pub(crate) struct UpArgs {
 /// What servers and agents have in common.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MachineArgs {
+    /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) data: DataDirArg,
 

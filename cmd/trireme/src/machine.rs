@@ -152,6 +152,8 @@ impl Machine {
                 listen,
                 any_port: serving.listen.port() == 0,
                 io: kernel.io(),
+                root: kernel.root(),
+                path: me.to_string(),
             };
             let started = kernel.io().block_on(crate::api::start(serving.api, machine))?;
             anyhow::Ok((started, serving.api.clone()))

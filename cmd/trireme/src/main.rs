@@ -5,6 +5,7 @@ mod api;
 mod api_args;
 mod chaos;
 mod cli;
+mod config_file;
 mod connect;
 mod data_dir;
 mod durations;
@@ -30,7 +31,14 @@ use crate::cli::{Cli, Command};
 
 /// Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = match config_file::expand(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            progress::say(&format!("error: {error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    let cli = Cli::parse_from(arguments);
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {

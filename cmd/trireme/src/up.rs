@@ -171,6 +171,10 @@ impl<'a> Up<'a> {
             format!("--components={}", components.join(",")),
             format!("--service-cidr={}", api.service_cidr),
             format!("--authorization-mode={}", api.authorization_mode),
+            format!("--max-requests-inflight={}", api.max_requests_inflight),
+            format!("--max-mutating-requests-inflight={}", api.max_mutating_requests_inflight),
+            format!("--request-timeout={}ms", api.request_timeout.as_millis()),
+            format!("--feature-gates={}", api.feature_gates),
         ];
         out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
         out.extend(api.scheduler_config.iter().map(|file| format!("--scheduler-config={}", file.display())));

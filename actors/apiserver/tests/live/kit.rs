@@ -83,6 +83,7 @@ impl Api {
             max_requests: ServerConfig::MAX_REQUESTS,
             max_mutating: ServerConfig::MAX_MUTATING,
             request_timeout: ServerConfig::REQUEST_TIMEOUT,
+            features: trireme_apiserver::features::FeatureGates::default(),
             random: trireme_process::random_u64,
         };
         change(&mut config);
@@ -94,6 +95,8 @@ impl Api {
             name: "s1".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             io: kernel.io().clone(),
+            root: kernel.root(),
+            machine: me.to_string(),
         };
         let service = kernel.io().block_on(ApiService::start(parts)).unwrap();
         assert!(kernel.io().block_on(service.ready(START)), "the initial objects are made");
@@ -112,6 +115,11 @@ impl Api {
     /// The administrator without a socket.
     pub(crate) fn admin(&self) -> ApiClient {
         ApiClient::new(self.server().clone(), User::internal("admin", &["system:masters"]), "tests")
+    }
+
+    /// Kills the actor of that name below the server's own supervisor.
+    pub(crate) fn kill(&self, name: &str) -> bool {
+        self.kernel.registry().kill(&format!("/server/s1/api/{name}").parse().unwrap())
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -203,10 +211,15 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut reached: imp
 
 /// Creates a config map as a token's user; gives the status.
 pub(crate) async fn post(handler: &Arc<ApiHandler>, token: &str, name: &str) -> u16 {
+    post_in(handler, token, "default", name).await
+}
+
+/// The same in another namespace.
+pub(crate) async fn post_in(handler: &Arc<ApiHandler>, token: &str, namespace: &str, name: &str) -> u16 {
     let body = serde_json::json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}});
     let head = http::Request::builder()
         .method("POST")
-        .uri("/api/v1/namespaces/default/configmaps")
+        .uri(format!("/api/v1/namespaces/{namespace}/configmaps"))
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json");
     let request = Request {
@@ -219,4 +232,30 @@ pub(crate) async fn post(handler: &Arc<ApiHandler>, token: &str, name: &str) -> 
         Reply::Answer(response) => response.status().as_u16(),
         Reply::Upgrade(_) => 101,
     }
+}
+
+/// Watches until so many events of new objects whose names begin with `w` came; gives their number.
+pub(crate) async fn watch_until(
+    handler: &Arc<ApiHandler>,
+    target: &str,
+    events: usize,
+    opened: &std::sync::atomic::AtomicUsize,
+) -> usize {
+    let head = http::Request::builder().uri(target).header("authorization", "Bearer admin");
+    let request = Request {
+        head: head.body(()).unwrap().into_parts().0,
+        body: RequestBody::empty(),
+        peer: peer(),
+        draining: CancellationToken::new(),
+    };
+    let Reply::Answer(response) = handler.clone().handle(request).await else { return 0 };
+    opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut body = response.into_body();
+    let mut seen = 0;
+    while seen < events {
+        let Some(piece) = body.next_piece().await.unwrap() else { break };
+        let text = String::from_utf8_lossy(&piece).into_owned();
+        seen += text.lines().filter(|line| line.contains("\"name\":\"w")).count();
+    }
+    seen
 }

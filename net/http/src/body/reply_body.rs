@@ -68,13 +68,26 @@ impl ReplyBody {
     pub async fn read_beginning(mut self, limit_bytes: usize) -> Result<Bytes, ReplyError> {
         let mut out = BytesMut::new();
         while out.len() < limit_bytes {
-            let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await else { break };
-            if let Ok(data) = frame?.into_data() {
-                out.extend_from_slice(&data);
-            }
+            let Some(data) = self.next_piece().await? else { break };
+            out.extend_from_slice(&data);
         }
         out.truncate(limit_bytes);
         Ok(out.freeze())
+    }
+
+    /// The next piece; `None` at the end. Trailers are skipped.
+    ///
+    /// # Errors
+    /// The body breaks off.
+    pub async fn next_piece(&mut self) -> Result<Option<Bytes>, ReplyError> {
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await;
+            match frame.transpose()?.map(Frame::into_data) {
+                None => return Ok(None),
+                Some(Ok(data)) => return Ok(Some(data)),
+                Some(Err(_)) => {}
+            }
+        }
     }
 
     pub(crate) fn backend(incoming: Incoming) -> Self {

@@ -8,6 +8,7 @@ mod cli;
 mod connect;
 mod data_dir;
 mod durations;
+mod image;
 mod launcher;
 mod log;
 mod machine;
@@ -16,6 +17,7 @@ mod permissions;
 mod progress;
 mod raft;
 mod revoke;
+mod shim;
 mod siege;
 mod signals;
 mod token;
@@ -57,5 +59,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),
         Command::Kv(command) => raft::run_kv(command),
+        Command::Image(command) => image::run(command),
+        Command::Shim(args) => shim::run(args),
     }
 }

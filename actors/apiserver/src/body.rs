@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use trireme_http::negotiate::Format;
+use trireme_schema::json;
 use trireme_schema::request::Decoded;
 use trireme_schema::status::{Failure, Status};
 
@@ -60,7 +61,7 @@ pub(crate) fn value(content_type: Option<&str>, body: &[u8]) -> Result<Option<Va
     }
 }
 
-/// Reads YAML, of which JSON is a part. Gives the paths of repeated keys where the text was JSON.
+/// Reads YAML, of which JSON is a part. Gives what is to be said of repeated keys.
 ///
 /// # Errors
 /// 400.
@@ -68,9 +69,11 @@ pub(crate) fn yaml(body: &[u8]) -> Result<(Value, Vec<String>), Failure> {
     if body.first() == Some(&b'{')
         && let Ok(document) = trireme_schema::json::parse(body)
     {
-        return Ok((document.value, document.duplicates));
+        return Ok((document.value, json::repeated(&document.duplicates)));
     }
-    Ok((crate::yaml::parse(body)?, Vec::new()))
+    let document = trireme_schema::yaml::parse(body)
+        .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: {error}")))?;
+    Ok((document.value, document.duplicates))
 }
 
 /// Reads an object in protobuf.

@@ -125,5 +125,6 @@ pub(crate) fn internal_scope(
         fence: None,
         now: crate::scope::now().to_time(),
         said: Arc::default(),
+        seat: Arc::default(),
     }
 }

@@ -39,6 +39,19 @@ pub struct Place<'a> {
     pub subresource: &'a str,
 }
 
+/// A pod and the node that it is to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodBinding<'a> {
+    /// The pod's namespace.
+    pub namespace: &'a str,
+    /// The pod's name.
+    pub name: &'a str,
+    /// Its uid: a pod of the same name that is another one is not bound.
+    pub uid: &'a str,
+    /// The node's name.
+    pub node: &'a str,
+}
+
 /// A list and the revision it speaks of: where a watch goes on.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -156,6 +169,36 @@ impl ApiClient {
         self.object("DELETE", "delete", resource, place, &[], Some(("application/json", options))).await
     }
 
+    /// Binds pods (`pods/binding`), in one transaction unless something is in the way of one of them. The answers are in
+    /// the order of the bindings; each is as [`ApiClient::create`] would give it. At most
+    /// [`trireme_mvcc::limits::OPERATIONS_MAX`] at once.
+    pub async fn bind_pods(&self, bindings: &[PodBinding<'_>]) -> Vec<Result<(), Failure>> {
+        let resource = Resource { group: "", version: "v1", resource: "pods" };
+        let mut answers: Vec<Option<Failure>> = Vec::with_capacity(bindings.len());
+        let mut allowed = Vec::new();
+        for one in bindings {
+            let place = Place { namespace: one.namespace, name: one.name, subresource: "binding" };
+            match self.scope("create", resource, place, &[], Some("application/json")) {
+                Ok(scope) => {
+                    let binding = serde_json::json!({
+                        "kind": "Binding", "apiVersion": "v1",
+                        "metadata": {"namespace": one.namespace, "name": one.name, "uid": one.uid},
+                        "target": {"kind": "Node", "name": one.node},
+                    });
+                    allowed.push((scope, binding));
+                    answers.push(None);
+                }
+                Err(failure) => answers.push(Some(failure)),
+            }
+        }
+        let mut bound = crate::subresources::bind_many(&self.server, &allowed).await.into_iter();
+        let answer = |refused: Option<Failure>| match refused {
+            Some(failure) => Err(failure),
+            None => bound.next().expect("there is an answer for each binding that was allowed"),
+        };
+        answers.into_iter().map(answer).collect()
+    }
+
     async fn object(
         &self,
         method: &str,
@@ -169,7 +212,6 @@ impl ApiClient {
         match outcome.content {
             Content::Stored(_, record) => self.shown(&scope, &record),
             Content::Object(_, object) | Content::Other(object) => Ok(object),
-            Content::Nothing => Ok(Value::Null),
             Content::List(_) | Content::Watch(..) => Err(Status::internal("one object was asked for")),
         }
     }
@@ -189,6 +231,23 @@ impl ApiClient {
         query: &[(&str, &str)],
         body: Option<(&str, &Value)>,
     ) -> Result<(Scope, Outcome), Failure> {
+        let content_type = body.map(|(content_type, _)| content_type);
+        let scope = self.scope(verb, resource, place, query, content_type)?;
+        let route = dispatch::route(&scope, method)?;
+        let bytes = body.map_or_else(Bytes::new, |(_, value)| Bytes::from(value.to_string()));
+        let outcome = dispatch::serve(&self.server, &scope, route, bytes).await?;
+        Ok((scope, outcome))
+    }
+
+    /// What a request of this client is, once it is allowed.
+    fn scope(
+        &self,
+        verb: &str,
+        resource: Resource<'_>,
+        place: Place<'_>,
+        query: &[(&str, &str)],
+        content_type: Option<&str>,
+    ) -> Result<Scope, Failure> {
         let catalogue = self.server.catalogue.load_full();
         let kind = catalogue.get(resource.group, resource.version, resource.resource);
         let kind = kind.cloned().ok_or_else(Status::unknown_path)?;
@@ -207,21 +266,18 @@ impl ApiClient {
         };
         let query = Query::of(query);
         authorize(&*self.server.authorizer, &gate::attributes(&self.user, &info, &query))?;
-        let scope = Scope {
+        Ok(Scope {
             info,
             query: Arc::new(query),
             user: self.user.clone(),
             kind,
             user_agent: self.agent.clone(),
             accept: None,
-            content_type: body.map(|(content_type, _)| content_type.to_owned()),
+            content_type: content_type.map(str::to_owned),
             fence: self.fence,
             now: crate::scope::now().to_time(),
             said: Arc::default(),
-        };
-        let route = dispatch::route(&scope, method)?;
-        let bytes = body.map_or_else(Bytes::new, |(_, value)| Bytes::from(value.to_string()));
-        let outcome = dispatch::serve(&self.server, &scope, route, bytes).await?;
-        Ok((scope, outcome))
+            seat: Arc::default(),
+        })
     }
 }

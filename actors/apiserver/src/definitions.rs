@@ -1,6 +1,6 @@
 //! Definitions of custom kinds at work: names are settled, kinds come into service and go with their definition.
 //!
-//! One task per server. Every server follows the definitions and serves what they say; what has to be written (status,
+//! One actor per server. Every server follows the definitions and serves what they say; what has to be written (status,
 //! the end of a definition) is written where the leader is, guarded by the version it was decided upon.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use trireme_schema::status::Failure;
 use trireme_schema::view::View;
 
 use crate::bootstrap::internal_scope;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, ServedKind};
+use crate::own_objects::custom_api_services;
 use crate::records::RecordsError;
 use crate::server::Server;
 use crate::verbs;
@@ -81,6 +82,12 @@ async fn round(server: &Arc<Server>, compiled: &mut Compiled) -> bool {
     let definitions = server.view.list(GROUP, RESOURCE, None);
     serve(server, compiled, &definitions);
     let mut left = false;
+    if leads(server).await
+        && let Err(failure) = custom_api_services(server).await
+    {
+        tracing::debug!(why = failure.message, "the APIServices of custom kinds are looked at again");
+        left = true;
+    }
     for definition in &definitions {
         let due = due(definition, &definitions);
         if due.is_none() {
@@ -130,17 +137,32 @@ fn serve(server: &Server, compiled: &mut Compiled, definitions: &[Arc<Value>]) {
             Err(error) => tracing::error!(%error, name, "a definition cannot be served"),
         }
     }
-    let before = compiled.0.len();
+    let count = compiled.0.len();
     compiled.0.retain(|name, _| seen.contains(name));
-    if !changed && compiled.0.len() == before {
+    if !changed && compiled.0.len() == count {
         return;
     }
+    let before = server.catalogue.load_full();
     let mut catalogue = Catalogue::builtin();
     for (_, versions) in compiled.0.values() {
         catalogue.add_custom(versions.clone());
     }
     server.published.replace(&catalogue);
-    server.catalogue.store(Arc::new(catalogue));
+    let catalogue = Arc::new(catalogue);
+    server.catalogue.store(catalogue.clone());
+    // Watches of a kind that is gone, or is another one now, end: their clients look again.
+    for kind in before.kinds().filter(|kind| kind.custom) {
+        let now = catalogue.get(&kind.group, &kind.version, &kind.plural);
+        if now.is_none_or(|now| is_another(kind, now)) {
+            server.hub.end(&kind.storage);
+        }
+    }
+}
+
+/// Whether a kind serves its objects in another form than before.
+fn is_another(before: &ServedKind, now: &ServedKind) -> bool {
+    let form = |kind: &ServedKind| kind.rules.custom().map(|custom| custom.openapi.clone());
+    before.kind != now.kind || before.stored_version != now.stored_version || form(before) != form(now)
 }
 
 /// What is to be written about a definition.

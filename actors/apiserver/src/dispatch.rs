@@ -7,6 +7,7 @@ use trireme_http::negotiate::{Format, PatchKind};
 use trireme_schema::status::{Failure, Status};
 
 use crate::outcome::{Content, Outcome};
+use crate::request_info::RequestInfo;
 use crate::render::{check_accept, negotiate};
 use crate::rendered_shape::RenderedShape;
 use crate::scope::Scope;
@@ -85,6 +86,12 @@ fn no_path() -> Failure {
 /// Whether a failure is to be answered in plain text.
 pub(crate) fn is_no_path(failure: &Status) -> bool {
     failure.code == 404 && failure.message == NO_PATH
+}
+
+/// Whether a request is a connection to a node rather than about a part of an object.
+pub(crate) fn is_connection(info: &RequestInfo) -> bool {
+    info.resource_request
+        && matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
 fn subresource(scope: &Scope, method: &str) -> Result<Route, Failure> {

@@ -38,8 +38,16 @@ impl Metrics {
 
     /// Counts an answered request about objects.
     pub(crate) fn count(&self, scope: &Scope, code: u16) {
+        self.add(scope.info.verb.to_ascii_uppercase(), scope, code);
+    }
+
+    /// Counts an answered connection to a node.
+    pub(crate) fn count_connect(&self, scope: &Scope, code: u16) {
+        self.add("CONNECT".to_owned(), scope, code);
+    }
+
+    fn add(&self, verb: String, scope: &Scope, code: u16) {
         let (info, kind) = (&scope.info, &scope.kind);
-        let verb = info.verb.to_ascii_uppercase();
         let labels = (
             verb,
             kind.group.clone(),
@@ -71,6 +79,8 @@ impl Metrics {
         head("apiserver_longrunning_requests", "gauge", "Open watches.", &mut out);
         let _ =
             writeln!(out, "apiserver_longrunning_requests{{verb=\"WATCH\"}} {}", server.hub.open_watches());
+        server.flow.render(&mut out);
+        server.config.features.render(&mut out);
         let sizes = server.records.read_local(|state| state.sizes());
         if let Some(sizes) = sizes {
             head("apiserver_storage_size_bytes", "gauge", "Bytes of live objects.", &mut out);

@@ -29,8 +29,6 @@ pub(crate) enum Content {
     Other(Value),
     /// A list of stored objects.
     List(Box<ListContent>),
-    /// No body.
-    Nothing,
     /// Events.
     Watch(FrameReceiver, &'static str),
 }
@@ -61,11 +59,6 @@ impl Outcome {
     /// Another value.
     pub(crate) fn other(status: u16, value: Value) -> Self {
         Self { status, content: Content::Other(value), warnings: Vec::new() }
-    }
-
-    /// No body.
-    pub(crate) fn nothing(status: u16) -> Self {
-        Self { status, content: Content::Nothing, warnings: Vec::new() }
     }
 
     /// A stored object.

@@ -1,22 +1,27 @@
 //! Objects that describe the server itself: the `kubernetes` Service with its endpoints, and an APIService for each
 //! group and version.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use trireme_publish::discovery::priority;
-use trireme_schema::request::begin_create;
 use trireme_schema::status::Failure;
 use trireme_schema::view::View;
 
 use crate::bootstrap::internal_scope;
-use crate::failures::store_failure;
-use crate::records::{Commit, RecordsError, encode, same_content};
+use crate::endpoints::{self, NAME, NAMESPACE};
 use crate::server::Server;
-use crate::verbs::{self, Writing};
+use crate::verbs;
 
-const NAMESPACE: &str = "default";
-const NAME: &str = "kubernetes";
+const REGISTRATION: &str = "apiregistration.k8s.io";
+const API_SERVICES: &str = "apiservices";
+/// Label of the APIServices that the server keeps.
+const MANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
+/// Priorities of custom groups (upstream's).
+const CUSTOM_GROUP_PRIORITY: i64 = 1000;
+/// See [`CUSTOM_GROUP_PRIORITY`].
+const CUSTOM_VERSION_PRIORITY: i64 = 100;
 
 /// Makes what is missing and corrects what names another address.
 ///
@@ -24,23 +29,7 @@ const NAME: &str = "kubernetes";
 /// The first write that fails for another reason than a race.
 pub(crate) async fn make(server: &Arc<Server>) -> Result<(), Failure> {
     service(server).await?;
-    let (address, port) = (server.config.advertise.ip().to_string(), server.config.advertise.port());
-    let endpoints = json!({
-        "kind": "Endpoints", "apiVersion": "v1",
-        "metadata": {"name": NAME, "namespace": NAMESPACE,
-            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
-    });
-    put(server, "", "v1", "endpoints", endpoints, &["subsets"]).await?;
-    let family = if server.config.advertise.is_ipv4() { "IPv4" } else { "IPv6" };
-    let slice = json!({
-        "kind": "EndpointSlice", "apiVersion": "discovery.k8s.io/v1", "addressType": family,
-        "metadata": {"name": NAME, "namespace": NAMESPACE, "generation": 1,
-            "labels": {"kubernetes.io/service-name": NAME}},
-        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-    });
-    put(server, "discovery.k8s.io", "v1", "endpointslices", slice, &["endpoints", "ports"]).await?;
+    endpoints::reconcile(server).await?;
     api_services(server).await
 }
 
@@ -78,76 +67,69 @@ async fn create(
     }
 }
 
-/// Writes one of the server's own addresses. Validation would refuse a loopback address, which is where a cluster on one
-/// machine really listens.
-async fn put(
-    server: &Arc<Server>,
-    group: &str,
-    version: &str,
-    resource: &str,
-    mut object: Value,
-    fields: &[&str],
-) -> Result<(), Failure> {
-    let catalogue = server.catalogue.load_full();
-    let Some(kind) = catalogue.get(group, version, resource).cloned() else { return Ok(()) };
-    let scope = internal_scope(kind, "create", NAMESPACE, NAME);
-    let key = scope.kind.storage.key(NAMESPACE, NAME);
-    let found = server.records.get(&key).await.map_err(|error| store_failure(&error))?;
-    let writing = Writing::new(server, &scope, "CreateOptions");
-    let mut commit = Commit::default();
-    match found {
-        Some(record) => {
-            let old = server.records.decode(&record).map_err(|error| store_failure(&error.into()))?;
-            let mut new = (*old).clone();
-            for field in fields {
-                new[*field] = object[*field].clone();
-            }
-            if same_content(&old, &new) {
-                return Ok(());
-            }
-            commit.replace(key, record.revision(), encode(&new));
-        }
-        None => {
-            let context = writing.context();
-            begin_create(&mut object, &scope.kind.rules.target(), &context)?;
-            object["metadata"]["uid"] = context.uid.into();
-            object["metadata"]["creationTimestamp"] = context.time.into();
-            if resource == "endpointslices" {
-                object["metadata"]["generation"] = 1.into();
-            }
-            commit.create(key, encode(&object));
-        }
-    }
-    match server.records.commit(commit).await {
-        // Another server wrote its own; the next start looks again.
-        Ok(_) | Err(RecordsError::Changed) => Ok(()),
-        Err(error) => Err(store_failure(&error)),
-    }
-}
-
-/// One APIService for each group and version served.
+/// One APIService for each built-in group and version.
 async fn api_services(server: &Arc<Server>) -> Result<(), Failure> {
-    let documents = server.published.load();
     let mut tasks = tokio::task::JoinSet::new();
-    for (group, version) in documents.discovery.group_versions() {
-        let name = format!("{version}.{group}");
-        if server.view.get("apiregistration.k8s.io", "apiservices", "", &name).is_some() {
+    for (group, version) in &builtin(server) {
+        if server.view.get(REGISTRATION, API_SERVICES, "", &format!("{version}.{group}")).is_some() {
             continue;
         }
         let order = priority(group, version);
-        let body = json!({
-            "kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1",
-            "metadata": {"name": name, "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}},
-            "spec": {"group": group, "groupPriorityMinimum": order.group, "version": version,
-                "versionPriority": order.version},
-        });
+        let body = api_service(group, version, "onstart", (order.group.into(), order.version.into()));
         let server = server.clone();
-        tasks.spawn(
-            async move { create(&server, "apiregistration.k8s.io", "v1", "apiservices", &body).await },
-        );
+        tasks.spawn(async move { create(&server, REGISTRATION, "v1", API_SERVICES, &body).await });
     }
     while let Some(done) = tasks.join_next().await {
         done.map_err(|error| trireme_schema::Status::internal(&error.to_string()))??;
+    }
+    Ok(())
+}
+
+fn builtin(server: &Server) -> BTreeSet<(String, String)> {
+    let catalogue = server.catalogue.load();
+    let own = catalogue.kinds().filter(|kind| !kind.custom);
+    own.map(|kind| (kind.group.clone(), kind.version.clone())).collect()
+}
+
+fn api_service(group: &str, version: &str, managed: &str, priority: (i64, i64)) -> Value {
+    json!({
+        "kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1",
+        "metadata": {"name": format!("{version}.{group}"), "labels": {MANAGED: managed}},
+        "spec": {"group": group, "groupPriorityMinimum": priority.0, "version": version,
+            "versionPriority": priority.1},
+    })
+}
+
+/// Brings the APIServices of custom groups to the kinds that are served. Where somebody made one by hand, it stays.
+///
+/// # Errors
+/// The first write that fails for another reason than a race.
+pub(crate) async fn custom_api_services(server: &Arc<Server>) -> Result<(), Failure> {
+    let catalogue = server.catalogue.load_full();
+    let custom = catalogue.kinds().filter(|kind| kind.custom);
+    let wanted: BTreeSet<(String, String)> =
+        custom.map(|kind| (kind.group.clone(), kind.version.clone())).collect();
+    let builtin = builtin(server);
+    for (group, version) in &wanted {
+        let known = server.view.get(REGISTRATION, API_SERVICES, "", &format!("{version}.{group}"));
+        if known.is_some() || builtin.contains(&(group.clone(), version.clone())) {
+            continue;
+        }
+        let priority = (CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY);
+        create(server, REGISTRATION, "v1", API_SERVICES, &api_service(group, version, "true", priority)).await?;
+    }
+    for found in server.view.list(REGISTRATION, API_SERVICES, None) {
+        let (metadata, spec) = (found.at("metadata"), found.at("spec"));
+        let own = (spec.text("group").to_owned(), spec.text("version").to_owned());
+        if metadata.at("labels").text(MANAGED) != "true" || wanted.contains(&own) {
+            continue;
+        }
+        let Some(kind) = catalogue.get(REGISTRATION, "v1", API_SERVICES).cloned() else { return Ok(()) };
+        let scope = internal_scope(kind, "delete", "", metadata.text("name"));
+        match verbs::delete(server, &scope, b"").await {
+            Err(failure) if failure.code != 404 => return Err(failure),
+            _ => {}
+        }
     }
     Ok(())
 }

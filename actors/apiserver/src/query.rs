@@ -76,6 +76,28 @@ pub(crate) fn decode_percent(text: &str, plus_is_space: bool) -> Option<String> 
     Some(String::from_utf8(out).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
 }
 
+/// A value for a query: everything but letters, digits and `-._~` is percent-encoded.
+pub(crate) fn encode_component(text: &str) -> String {
+    encode(text, b"-._~")
+}
+
+/// A path: what separates and names segments stays.
+pub(crate) fn encode_path(text: &str) -> String {
+    encode(text, b"-._~/:@!$&'()*+,;=")
+}
+
+fn encode(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn decode(text: &str) -> Option<String> {
     decode_percent(text, true)
 }

@@ -88,9 +88,6 @@ pub(crate) async fn outcome(
         set_type(response.headers_mut(), content_type);
         return Ok(finish(response, status, &warnings));
     }
-    if let Content::Nothing = content {
-        return Ok(finish(Response::new(ReplyBody::empty()), status, &warnings));
-    }
     let accepted = negotiate(scope.accept.as_deref(), true)?;
     let bytes = body(server, scope, content, &accepted)?;
     Ok(with_body(status, bytes, accepted.format, &warnings, accept_encoding).await)
@@ -122,7 +119,7 @@ fn body(server: &Server, scope: &Scope, content: Content, accepted: &Accepted) -
             };
             Ok(encode(&value, accepted.format, pretty))
         }
-        Content::Watch(..) | Content::Nothing => Err(Status::internal("a watch has no body")),
+        Content::Watch(..) => Err(Status::internal("a watch has no body")),
     }
 }
 
@@ -256,7 +253,7 @@ fn transform_object(
 /// JSON or YAML text of a value.
 pub(crate) fn encode(value: &Value, format: Format, pretty: bool) -> Bytes {
     let text = match (format, pretty) {
-        (Format::Yaml, _) => crate::yaml::print(value).into_bytes(),
+        (Format::Yaml, _) => trireme_schema::yaml::print(value).into_bytes(),
         (_, true) => serde_json::to_vec_pretty(value).expect("a value is always JSON"),
         (_, false) => serde_json::to_vec(value).expect("a value is always JSON"),
     };
@@ -302,6 +299,15 @@ pub(crate) fn failure(failure: &Status, accept: Option<&str>, warnings: &[String
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     finish(response, failure.code, warnings)
+}
+
+/// 429: the server has too much to do; in upstream's plain text.
+pub(crate) fn too_many() -> Reply {
+    let mut reply = text(429, "Too many requests, please try again later.\n");
+    if let Reply::Answer(response) = &mut reply {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
 }
 
 /// A text answer.

@@ -9,6 +9,7 @@ use trireme_schema::request::FieldValidation;
 use trireme_schema::time::Moment;
 
 use crate::catalogue::ServedKind;
+use crate::flow::Seat;
 use crate::limits::MANAGER_BYTES;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
@@ -36,6 +37,8 @@ pub(crate) struct Scope {
     pub(crate) now: String,
     /// Texts for Warning headers that are sent whatever comes of the request.
     pub(crate) said: Arc<Mutex<Vec<String>>>,
+    /// The request's seats; whoever works on after the answer has begun takes them along.
+    pub(crate) seat: Arc<Mutex<Option<Seat>>>,
 }
 
 impl Scope {

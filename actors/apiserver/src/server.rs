@@ -10,6 +10,7 @@ use trireme_access::node::NodeReads;
 use trireme_access::rbac::Rbac;
 use trireme_access::{Attributes, Authorizer};
 use trireme_admission::{Chain, ChainConfig, ChainError};
+use trireme_mvcc::{At, KeyRange};
 use trireme_schema::objects::Objects;
 use trireme_schema::status::Failure;
 use trireme_store::StoreHost;
@@ -17,10 +18,13 @@ use trireme_store::StoreHost;
 use crate::catalogue::Catalogue;
 use crate::config::ServerConfig;
 use crate::failures::store_failure;
+use crate::flow::FlowGate;
 use crate::health::Readiness;
 use crate::metrics::Metrics;
+use crate::nodes::{NodeDialer, Nodes};
 use crate::publishing::Published;
 use crate::records::{Records, ResourceKey, StoreView};
+use crate::request_info::RequestInfo;
 use crate::scope::Scope;
 use crate::tokens::{LateTokens, TokenKeys};
 use crate::watch::Hub;
@@ -56,6 +60,8 @@ pub struct Server {
     pub(crate) ready: Readiness,
     pub(crate) tokens: Arc<TokenKeys>,
     pub(crate) metrics: Metrics,
+    pub(crate) nodes: Nodes,
+    pub(crate) flow: Arc<FlowGate>,
 }
 
 impl Server {
@@ -81,6 +87,11 @@ impl Server {
         let rbac = Arc::new(Rbac::new(view.clone()));
         let authorizer = authorizers(&config.authorization, &view, &rbac, NodeReads::Own);
         let admission = Chain::upstream(&ChainConfig { api_audiences: audiences, ..ChainConfig::default() })?;
+        // A quarter of a request's time may pass in a queue, as upstream.
+        let flow = FlowGate::new(
+            config.max_requests.saturating_add(config.max_mutating),
+            config.request_timeout / 4,
+        );
         Ok(Arc::new(Self {
             hub: Hub::new(records.clone()),
             published: Published::new(&catalogue.load()),
@@ -95,12 +106,41 @@ impl Server {
             admission,
             tokens,
             metrics: Metrics::default(),
+            nodes: Nodes::default(),
+            flow,
         }))
+    }
+
+    /// The objects of this process's member, for actors of the same process.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.records
+    }
+
+    /// The kinds served now. Another value after custom kinds came or went.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// Waits until the initial objects are there, the internal identities' roles among them.
+    pub async fn bootstrapped(&self) {
+        self.ready.bootstrapped().await;
+    }
+
+    /// From now on nodes are reached through `dialer`; before, what nodes serve is answered with 503.
+    pub fn set_node_dialer(&self, dialer: Arc<dyn NodeDialer>) {
+        self.nodes.set(dialer);
     }
 
     /// Waits until this member has every acknowledged write.
     pub(crate) async fn settle(&self) -> Result<(), Failure> {
         self.records.settle().await.map_err(|error| store_failure(&error))
+    }
+
+    /// How many objects of a request's resource and namespace there are.
+    pub(crate) fn count(&self, info: &RequestInfo) -> u64 {
+        let Some(at) = self.stored_at(&info.group, &info.resource) else { return 0 };
+        let range = KeyRange::prefix(at.prefix(&info.namespace));
+        self.records.read_local(|state| state.count(&range, At::Latest).unwrap_or(0)).unwrap_or(0)
     }
 
     /// Where a resource is stored.

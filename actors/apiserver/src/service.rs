@@ -1,6 +1,7 @@
 //! [`ApiService`]: the API server of a machine: its certificate, its listener, its first objects.
 //!
-//! It belongs to the process, like the bus: connections and watches live on the I/O runtime and survive the actors.
+//! Its long tasks are actors ([`crate::tree`]); connections and requests belong to the process, like the bus's sessions,
+//! and survive them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use trireme_http::{Front, FrontConfig, FrontError, Limits};
+use trireme_http::{Acceptor, Front, FrontConfig, FrontError, Limits};
+use trireme_kernel::supervision::{Intensity, WhenExceeded};
+use trireme_kernel::{ChildError, SupervisorRef, SupervisorSpec};
 use trireme_pki::{
     AltName, ClientAuthorities, ClusterAuthority, Credentials, CredentialsError, HttpsError, Identity,
     IdentityError, KeyError, KeyRequest, LiveTrust, SignError, SigningOrder, WallTime, https_server,
@@ -19,6 +22,7 @@ use crate::bootstrap::bootstrap;
 use crate::config::ServerConfig;
 use crate::handler::ApiHandler;
 use crate::server::{Server, ServerError};
+use crate::tree::{Feeds, Task, Worker};
 
 /// Life of the certificate that the listener shows.
 const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 86_400);
@@ -53,6 +57,10 @@ pub struct ApiServiceParts {
     pub listen: SocketAddr,
     /// The I/O runtime.
     pub io: Handle,
+    /// The supervisor under which the server's actors are planted.
+    pub root: SupervisorRef,
+    /// The path of the machine below it, such as `server/s1`.
+    pub machine: String,
 }
 
 /// Why an API server did not start.
@@ -76,6 +84,9 @@ pub enum ApiServiceError {
     /// Key and certificate.
     #[error("API certificate: {0}")]
     Credentials(#[from] CredentialsError),
+    /// The tree of actors.
+    #[error("API actors: {0}")]
+    Actors(#[from] ChildError),
     /// TLS.
     #[error("API listener: {0}")]
     Https(#[from] HttpsError),
@@ -85,7 +96,6 @@ pub enum ApiServiceError {
 pub struct ApiService {
     server: Arc<Server>,
     front: Front,
-    renewal: tokio::task::JoinHandle<()>,
 }
 
 /// What a certificate is made from, each time.
@@ -117,7 +127,7 @@ impl ApiService {
     /// # Errors
     /// Settings, certificate or address cannot be used.
     pub async fn start(parts: ApiServiceParts) -> Result<Self, ApiServiceError> {
-        let ApiServiceParts { config, store, authority, trust, name, listen, io } = parts;
+        let ApiServiceParts { config, store, authority, trust, name, listen, io, root, machine } = parts;
         let names = alt_names(&name, listen.ip(), &config);
         let identity = Identity::server(authority.cluster(), &name)?;
         let certificate = Certificate { authority: authority.clone(), identity, names };
@@ -132,11 +142,10 @@ impl ApiService {
             clients: Arc::new(clients),
             seed,
         };
-        let front = Front::start(listen, front, ApiHandler::new(server.clone()), &io).await?;
-        io.spawn(begin(server.clone()));
-        io.spawn(crate::definitions::run(server.clone()));
-        let renewal = io.spawn(renew(certificate, credentials));
-        Ok(Self { server, front, renewal })
+        let (front, acceptor) = Front::bind(listen, front, ApiHandler::new(server.clone()), &io).await?;
+        let renewal = Arc::new((certificate, credentials));
+        plant(&root, &machine, &server, acceptor, renewal)?;
+        Ok(Self { server, front })
     }
 
     /// The server behind it, for clients in the same process.
@@ -161,9 +170,32 @@ impl ApiService {
     pub async fn shutdown(self) {
         self.server.ready.set_stopping();
         self.server.hub.draining.cancel();
-        self.renewal.abort();
         self.front.shutdown(DRAIN).await;
     }
+}
+
+/// The server's actors, see [`crate::tree`].
+fn plant(
+    root: &SupervisorRef,
+    machine: &str,
+    server: &Arc<Server>,
+    acceptor: Acceptor,
+    renewal: Arc<(Certificate, Arc<Credentials>)>,
+) -> Result<(), ChildError> {
+    // Whatever fails is started again, ever more slowly; nothing is given up.
+    let intensity = Intensity { when_exceeded: WhenExceeded::BackOff, ..Intensity::default() };
+    let tree = root.add_supervisor(SupervisorSpec::new(format!("{machine}/api")).intensity(intensity))?;
+    server.hub.run_below(tree.add(Feeds::spec())?);
+    let own = |work: fn(Arc<Server>) -> Task| {
+        let server = server.clone();
+        move || work(server.clone())
+    };
+    tree.add(Worker::spec("bootstrap", own(|server| Box::pin(begin(server)))))?;
+    tree.add(Worker::spec("definitions", own(|server| Box::pin(crate::definitions::run(server)))))?;
+    tree.add(Worker::spec("endpoints", own(|server| Box::pin(crate::endpoints::run(server)))))?;
+    tree.add(Worker::spec("certificate", move || Box::pin(renew(renewal.clone()))))?;
+    tree.add(Worker::spec("listener", move || acceptor.run()))?;
+    Ok(())
 }
 
 /// Makes the initial objects, however long there is no quorum.
@@ -183,7 +215,8 @@ async fn begin(server: Arc<Server>) {
     }
 }
 
-async fn renew(certificate: Certificate, credentials: Arc<Credentials>) {
+async fn renew(parts: Arc<(Certificate, Arc<Credentials>)>) {
+    let (certificate, credentials) = &*parts;
     loop {
         tokio::time::sleep(RENEWAL_LOOK).await;
         if WallTime::now() < credentials.renew_at(0) {

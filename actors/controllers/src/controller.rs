@@ -37,6 +37,34 @@ pub mod resources {
     pub const NAMESPACES: Resource = Resource::new("", "namespaces");
     /// Deployments.
     pub const DEPLOYMENTS: Resource = Resource::new("apps", "deployments");
+    /// StatefulSets.
+    pub const STATEFUL_SETS: Resource = Resource::new("apps", "statefulsets");
+    /// DaemonSets.
+    pub const DAEMON_SETS: Resource = Resource::new("apps", "daemonsets");
+    /// ControllerRevisions.
+    pub const CONTROLLER_REVISIONS: Resource = Resource::new("apps", "controllerrevisions");
+    /// PersistentVolumeClaims.
+    pub const VOLUME_CLAIMS: Resource = Resource::new("", "persistentvolumeclaims");
+    /// PersistentVolumes.
+    pub const VOLUMES: Resource = Resource::new("", "persistentvolumes");
+    /// Nodes.
+    pub const NODES: Resource = Resource::new("", "nodes");
+    /// Leases.
+    pub const LEASES: Resource = Resource::new("coordination.k8s.io", "leases");
+    /// Jobs.
+    pub const JOBS: Resource = Resource::new("batch", "jobs");
+    /// CronJobs.
+    pub const CRON_JOBS: Resource = Resource::new("batch", "cronjobs");
+    /// PodDisruptionBudgets.
+    pub const DISRUPTION_BUDGETS: Resource = Resource::new("policy", "poddisruptionbudgets");
+    /// ResourceQuotas.
+    pub const RESOURCE_QUOTAS: Resource = Resource::new("", "resourcequotas");
+    /// ClusterRoles.
+    pub const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "clusterroles");
+    /// CertificateSigningRequests.
+    pub const SIGNING_REQUESTS: Resource = Resource::new("certificates.k8s.io", "certificatesigningrequests");
+    /// Secrets.
+    pub const SECRETS: Resource = Resource::new("", "secrets");
 }
 
 impl Resource {
@@ -119,6 +147,19 @@ pub trait Controller: Send + Sync {
     /// Whether changes of a resource concern it.
     fn concerns(&self, resource: &Resource) -> bool {
         self.resources().contains(resource)
+    }
+
+    /// Who its events say they come from; upstream's component name where it differs from [`Controller::name`].
+    fn event_source(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Changes of a resource concern it only where they add or remove the object, or change its owners, its finalizers or
+    /// whether it is on its way out. At its start, objects without owners that stay are not looked at. What is not
+    /// asked for is not decoded.
+    fn metadata_only(&self, resource: &Resource) -> bool {
+        let _ = resource;
+        false
     }
 
     /// At its start every object of every resource is looked at.

@@ -41,3 +41,20 @@ pub(crate) fn available_in(pod: &Value, min_ready_seconds: i64, now: Moment) -> 
 pub(crate) fn is_available(pod: &Value, min_ready_seconds: i64, now: Moment) -> bool {
     available_in(pod, min_ready_seconds, now) == Some(Duration::ZERO)
 }
+
+/// When a finished pod finished: when its last container did, or else what its conditions or its creation say.
+pub(crate) fn finished_at(pod: &Value) -> Option<Moment> {
+    let status = pod.at("status");
+    let containers = status.list("containerStatuses").iter().chain(status.list("initContainerStatuses"));
+    let ended = containers.filter_map(|container| {
+        let state = container.at("state").at("terminated");
+        Moment::parse_time(state.text("finishedAt")).ok()
+    });
+    let moment = |text: &str| Moment::parse_time(text).ok();
+    ended
+        .max()
+        .or_else(|| moment(condition::condition(pod, "Ready").text("lastTransitionTime")))
+        .or_else(|| moment(pod.at("metadata").text("deletionTimestamp")))
+        .or_else(|| moment(status.text("startTime")))
+        .or_else(|| moment(pod.at("metadata").text("creationTimestamp")))
+}

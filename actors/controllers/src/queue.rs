@@ -88,6 +88,17 @@ struct Entry {
     last_error: Option<String>,
 }
 
+impl Entry {
+    fn report(&self) -> KeyReport {
+        KeyReport {
+            state: self.state.clone(),
+            since: self.since,
+            failures: self.failures,
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
 /// See the module. Holds an entry for each key that is not settled.
 #[derive(Debug)]
 pub struct WorkQueue {
@@ -176,12 +187,12 @@ impl WorkQueue {
 
     /// Why a key has not settled; `None` when it has.
     pub fn report(&self, key: &Key) -> Option<KeyReport> {
-        self.entries.get(key).map(|entry| KeyReport {
-            state: entry.state.clone(),
-            since: entry.since,
-            failures: entry.failures,
-            last_error: entry.last_error.clone(),
-        })
+        self.entries.get(key).map(Entry::report)
+    }
+
+    /// Every key that has not settled, and why.
+    pub fn reports(&self) -> impl Iterator<Item = (&Key, KeyReport)> {
+        self.entries.iter().map(|(key, entry)| (key, entry.report()))
     }
 
     /// Keys that are not settled.

@@ -39,3 +39,10 @@ pub(crate) fn fnv64(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     })
 }
+
+/// FNV-1a (32 bits) over a text, its decimal digits in characters of [`ALPHABET`]: the hashes in names of revisions.
+pub(crate) fn digits_of_hash(text: &str) -> String {
+    let hash =
+        text.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
+}

@@ -32,6 +32,8 @@ mod membership;
 mod read;
 pub mod scope;
 mod service;
+mod watch_lanes;
+mod watch_memo;
 mod watch_serve;
 mod watch_wire;
 mod write;

@@ -9,6 +9,7 @@ use trireme_kernel::codec;
 
 use crate::data_calls::DataCalls;
 use crate::host::StoreHost;
+use crate::watch_lanes::WatchLanes;
 use crate::watch_serve::serve_watch;
 use crate::watch_wire::WatchTopic;
 
@@ -48,12 +49,14 @@ impl Service for StoreService {
 /// Serves watches at the store's path. Who may subscribe is for the bus's permission table to say.
 pub struct StorePublishers {
     host: Arc<StoreHost>,
+    lanes: WatchLanes,
 }
 
 impl StorePublishers {
     /// Watches of this host's member.
     pub fn new(host: Arc<StoreHost>) -> Self {
-        Self { host }
+        let lanes = WatchLanes::start(&host.parts.io);
+        Self { host, lanes }
     }
 }
 
@@ -79,7 +82,11 @@ impl Publishers for StorePublishers {
             return refused(SubEndReason::Restarted, message);
         };
         tracing::debug!(%peer, after = %topic.after, "watch opened");
-        self.host.parts.io.spawn(serve_watch(member, topic, publisher));
-        Ok(())
+        let connection = publisher.connection();
+        let watch = |memo| serve_watch(member, topic, publisher, memo);
+        self.lanes.add(connection, watch).map_err(|full| SubscribeRefused {
+            reason: SubEndReason::Refused,
+            message: format!("{full}; ask another server, or subscribe again later"),
+        })
     }
 }

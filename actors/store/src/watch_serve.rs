@@ -1,12 +1,16 @@
 //! One watch over the bus: a cursor on this member's applied log, pushed as messages.
 //!
-//! A task of the I/O runtime, woken by the store's own wake. It belongs to the process, as the member does: the
-//! store actor may die meanwhile. A subscriber that is slow is not cut off: the next batch is read only when the one
+//! A part of a task of the I/O runtime (`watch_lanes.rs`), woken by the store's own wake. It belongs to the process, as
+//! the member does: the store actor may die meanwhile. What watchers of the same keys get at the same moment is encoded
+//! once (`watch_memo.rs`). A subscriber that is slow is not cut off: the next batch is read only when the one
 //! before has left, so that it costs one batch here whatever it does. The history bounds how far it may fall behind;
 //! beyond, its watch ends as compacted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use parking_lot::Mutex;
 use trireme_bus::frame::SubEndReason;
 use trireme_bus::{PublishError, Publisher};
 use trireme_kernel::codec;
@@ -15,6 +19,7 @@ use trireme_raft::store::{Store, WatchCursor};
 
 use crate::calls::Item;
 use crate::member::Member;
+use crate::watch_memo::WatchMemo;
 use crate::watch_wire::{WatchEnd, WatchEvent, WatchFilter, WatchMessage, WatchTopic};
 
 /// Bounds of one read of the cursor: small enough that several fit into the bus's buffer.
@@ -29,9 +34,14 @@ const GONE_CHECK: Duration = Duration::from_secs(10);
 const BOOKMARK_MIN: Duration = Duration::from_millis(100);
 
 /// Runs until the subscriber leaves, the watch cannot go on, or the member is closed.
-pub(crate) async fn serve_watch(member: Member, topic: WatchTopic, publisher: Publisher) {
+pub(crate) async fn serve_watch(
+    member: Member,
+    topic: WatchTopic,
+    publisher: Publisher,
+    memo: Arc<Mutex<WatchMemo>>,
+) {
     let served = tokio::select! {
-        served = run(&member, topic, &publisher) => served,
+        served = run(&member, topic, &publisher, &memo) => served,
         () = member.finished() => {
             return publisher.end(SubEndReason::Restarted, "the store was closed here; subscribe again");
         }
@@ -49,7 +59,12 @@ pub(crate) async fn serve_watch(member: Member, topic: WatchTopic, publisher: Pu
     }
 }
 
-async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Result<WatchEnd, PublishError> {
+async fn run(
+    member: &Member,
+    topic: WatchTopic,
+    publisher: &Publisher,
+    memo: &Mutex<WatchMemo>,
+) -> Result<WatchEnd, PublishError> {
     let bookmark_every =
         (topic.bookmark_ms > 0).then(|| Duration::from_millis(topic.bookmark_ms).max(BOOKMARK_MIN));
     let mut cursor = match open(member, request(topic)).await {
@@ -57,7 +72,6 @@ async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Resul
         Err(error) => return Ok(end_of(error)),
     };
     let mut batch = Batch::default();
-    let mut messages = Vec::new();
     let mut tick = tokio::time::interval(bookmark_every.unwrap_or(GONE_CHECK));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -66,9 +80,10 @@ async fn run(member: &Member, topic: WatchTopic, publisher: &Publisher) -> Resul
                 if let Err(error) = read {
                     return Ok(end_of(error));
                 }
-                pack(&batch, &mut messages);
-                for message in messages.drain(..) {
-                    publish(publisher, &message).await?;
+                let bodies = memo.lock().bodies(&batch, encode_batch);
+                for body in bodies.iter() {
+                    publisher.ready().await?;
+                    publisher.publish(body.clone())?;
                 }
             }
             _ = tick.tick() => {
@@ -117,8 +132,18 @@ fn end_of(error: WatchError) -> WatchEnd {
 /// Sends a message once the one before it has left.
 async fn publish(publisher: &Publisher, message: &WatchMessage) -> Result<(), PublishError> {
     publisher.ready().await?;
-    let body = codec::encode(message).expect("objects are limited, and messages are cut to fit");
-    publisher.publish(body)
+    publisher.publish(encode(message))
+}
+
+fn encode(message: &WatchMessage) -> Bytes {
+    codec::encode(message).expect("objects are limited, and messages are cut to fit")
+}
+
+/// A batch as it travels: one body for each message.
+fn encode_batch(batch: &Batch) -> Arc<[Bytes]> {
+    let mut messages = Vec::new();
+    pack(batch, &mut messages);
+    messages.iter().map(encode).collect()
 }
 
 /// Cuts a batch into messages. Only the last one says how far the watch has come.

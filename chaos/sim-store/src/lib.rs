@@ -34,5 +34,5 @@ mod workload;
 mod world;
 
 pub use explore::{Exploration, Failed, explore};
-pub use run::{Failure, Run, run};
+pub use run::{Failure, Run, run, run_with};
 pub use settings::Settings;

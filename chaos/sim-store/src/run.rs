@@ -90,8 +90,13 @@ struct Left {
 
 /// Runs one seed, with its own plan of faults or a given one.
 pub fn run(seed: u64, plan: Option<Plan>, with_story: bool) -> Run {
+    run_with(Settings::draw, seed, plan, with_story)
+}
+
+/// The same with settings of another kind.
+pub fn run_with(draw: fn(&mut Rng) -> Settings, seed: u64, plan: Option<Plan>, with_story: bool) -> Run {
     let mut rng = Rng::new(seed);
-    let settings = Settings::draw(&mut rng);
+    let settings = draw(&mut rng);
     let peers = u32::try_from(settings.members).expect("a few members");
     let drawn = Plan::draw(&settings.plan, peers, settings.length, &mut rng);
     let plan = plan.unwrap_or(drawn);

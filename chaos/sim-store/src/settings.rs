@@ -76,4 +76,23 @@ impl Settings {
             plan,
         }
     }
+
+    /// Draws settings of clusters all of whose disks are slow: a sync takes about as long as an election may.
+    pub fn draw_slow_disks(rng: &mut Rng) -> Self {
+        let drawn = Self::draw(rng);
+        let fastest_ms = rng.between(60, 250);
+        let plan = PlanSettings {
+            episodes: u32::try_from(rng.between(1, 4)).expect("at most 4"),
+            slow_sync: 0,
+            failing_sync: 0,
+            ..drawn.plan
+        };
+        Self {
+            churn: false,
+            length: Duration::from_millis(rng.between(8_000, 12_000)),
+            sync_ns: (fastest_ms * 1_000_000, fastest_ms * 1_300_000),
+            plan,
+            ..drawn
+        }
+    }
 }

@@ -7,12 +7,14 @@
 
 use std::time::Instant;
 
-use trireme_sim_store::{explore, run};
+use trireme_sim_store::{Settings, explore, run, run_with};
 
 /// Seeds of the usual run.
 const SEEDS: u64 = 2_000;
 /// Seeds of the short run, which planted bugs have to fail.
 const FEW: u64 = 200;
+/// Seeds of clusters with slow disks only.
+const SLOW: u64 = 40;
 /// Seeds that are run twice.
 const TWICE: u64 = 12;
 
@@ -36,6 +38,16 @@ fn a_few_seeds_keep_the_laws() {
     keep_the_laws(0, FEW);
 }
 
+/// Of a majority whose syncs take as long as an election time-out, somebody is elected all the same.
+#[test]
+fn members_with_slow_disks_elect_a_leader() {
+    for seed in 0..number("TRIREME_SIM_SLOW_SEEDS", SLOW) {
+        let run = run_with(Settings::draw_slow_disks, seed, None, false);
+        assert_eq!(run.result.map_err(|failure| failure.to_string()), Ok(()), "seed {seed}");
+        assert!(run.acknowledged > 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn every_seed_keeps_the_laws() {
     keep_the_laws(number("TRIREME_SIM_FROM", FEW), number("TRIREME_SIM_SEEDS", SEEDS));
@@ -45,7 +57,9 @@ fn every_seed_keeps_the_laws() {
 #[ignore = "for people: tells what happens under TRIREME_SIM_SEED"]
 #[allow(clippy::print_stdout)]
 fn replay() {
-    let run = run(number("TRIREME_SIM_SEED", 0), None, true);
+    let slow = number("TRIREME_SIM_SLOW", 0) == 1;
+    let draw = if slow { Settings::draw_slow_disks } else { Settings::draw };
+    let run = run_with(draw, number("TRIREME_SIM_SEED", 0), None, true);
     for line in &run.story {
         println!("{line}");
     }

@@ -9,10 +9,13 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Handle;
+use trireme_apiserver::features::FeatureGates;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
+use trireme_kernel::SupervisorRef;
 use trireme_pki::{ClusterAuthority, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_raft::store::{Role, Store};
+use trireme_scheduler_host::SchedulerSettings;
 use trireme_store::StoreHost;
 
 use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
@@ -38,20 +41,32 @@ pub(crate) struct ApiMachine<'a> {
     /// The port was chosen by the system: another one will do as well.
     pub(crate) any_port: bool,
     pub(crate) io: &'a Handle,
+    /// Where the server's actors are planted.
+    pub(crate) root: SupervisorRef,
+    /// The machine's path below it.
+    pub(crate) path: String,
 }
 
-/// Refuses components that this build does not have, by name.
+/// The components of this build.
+const BUILT: [Component; 4] = [Component::None, Component::Api, Component::Controllers, Component::Scheduler];
+
+/// Refuses components that this build does not have, and those that cannot stand together, by name.
 ///
 /// # Errors
 /// Names the first of them.
 pub(crate) fn check_components(components: &[Component]) -> anyhow::Result<()> {
-    match components.iter().find(|component| !matches!(component, Component::Api | Component::None)) {
-        None if components.contains(&Component::None) && components.len() > 1 => {
-            bail!("--components: none stands alone")
-        }
-        Some(missing) => bail!("--components: {missing} is not built yet; use --components api"),
-        None => Ok(()),
+    if let Some(missing) = components.iter().find(|component| !BUILT.contains(component)) {
+        bail!("--components: {missing} is not built yet; use --components api,controllers,scheduler");
     }
+    if components.contains(&Component::None) && components.len() > 1 {
+        bail!("--components: none stands alone");
+    }
+    for needs_api in [Component::Controllers, Component::Scheduler] {
+        if components.contains(&needs_api) && !components.contains(&Component::Api) {
+            bail!("--components: {needs_api} needs api beside it");
+        }
+    }
+    Ok(())
 }
 
 /// Starts the API server.
@@ -75,6 +90,10 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         anonymous: true,
         issuer: ISSUER.to_owned(),
         advertise: machine.listen,
+        max_requests: args.max_requests_inflight,
+        max_mutating: args.max_mutating_requests_inflight,
+        request_timeout: args.request_timeout,
+        features: FeatureGates::parse(&args.feature_gates).context("--feature-gates")?,
         random: random_u64,
     };
     let parts = |listen| ApiServiceParts {
@@ -85,6 +104,8 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         name: machine.name.to_owned(),
         listen,
         io: machine.io.clone(),
+        root: machine.root.clone(),
+        machine: machine.path.clone(),
     };
     match ApiService::start(parts(machine.listen)).await {
         Err(_) if machine.any_port => {
@@ -93,6 +114,18 @@ pub(crate) async fn start(args: &ApiArgs, machine: ApiMachine<'_>) -> anyhow::Re
         }
         started => Ok(started?),
     }
+}
+
+/// The scheduler's settings, from the file that the flags name.
+///
+/// # Errors
+/// The file cannot be read, or says what is not allowed.
+pub(crate) fn scheduler_settings(args: &ApiArgs) -> anyhow::Result<SchedulerSettings> {
+    let Some(file) = &args.scheduler_config else { return Ok(SchedulerSettings::default()) };
+    let shown = file.display();
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("--scheduler-config: cannot read {shown}"))?;
+    SchedulerSettings::read(&text).with_context(|| format!("--scheduler-config: {shown}"))
 }
 
 /// Whether this member has nobody to wait for. Whether others are up is not for one machine to wait for.

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use trireme_apiserver::ServerConfig;
 
 use crate::cli::DataDirArg;
 
@@ -37,8 +40,14 @@ impl std::fmt::Display for Component {
 /// The API server.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// What to run, comma-separated; what is not built yet is refused by name.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "api", value_name = "NAMES")]
+    /// What to run, comma-separated; what is not built yet is refused by name. Controllers and scheduler need the API beside them.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "api,controllers,scheduler",
+        value_name = "NAMES"
+    )]
     pub(crate) components: Vec<Component>,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
@@ -53,9 +62,36 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value = "Node,RBAC", value_name = "MODES")]
     pub(crate) authorization_mode: String,
 
+    /// Short reads answered at the same time; with --max-mutating-requests-inflight the seats of priority and fairness.
+    #[arg(long, default_value_t = ServerConfig::MAX_REQUESTS, value_name = "N")]
+    pub(crate) max_requests_inflight: u32,
+
+    /// Writes carried out at the same time.
+    #[arg(long, default_value_t = ServerConfig::MAX_MUTATING, value_name = "N")]
+    pub(crate) max_mutating_requests_inflight: u32,
+
+    /// How long a request may take that is no watch and no connection to a node, as `1m`.
+    #[arg(long, default_value = "1m", value_parser = crate::durations::request_duration, value_name = "DURATION")]
+    pub(crate) request_timeout: Duration,
+
+    /// The scheduler's configuration: a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1), as YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheduler_config: Option<PathBuf>,
+
+    /// Features to switch on or off, as A=true,B=false; unknown names are refused.
+    #[arg(long, default_value = "", value_name = "GATES")]
+    pub(crate) feature_gates: String,
+
     /// Write the administrator's kubeconfig here.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl ApiArgs {
+    /// Whether a component is to run.
+    pub(crate) fn runs(&self, component: Component) -> bool {
+        self.components.contains(&component)
+    }
 }
 
 #[derive(Args, Clone, Debug)]

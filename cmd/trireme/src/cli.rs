@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
+use crate::explain::ExplainCommand;
 use crate::image::ImageCommand;
 use crate::raft::args::{KvCommand, RaftCommand};
 use crate::shim::ShimArgs;
@@ -64,6 +65,13 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Run one server; without --join it founds a new cluster.
     Server(ServerArgs),
+    /// Control the cluster as upstream's kubectl does: get, apply, logs, exec, rollout ...
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// A kubectl command and its flags; `kubectl --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Run one agent: a machine that joins a cluster and is no server.
     Agent(AgentArgs),
     /// Make, list and revoke the tokens with which machines join.
@@ -71,6 +79,9 @@ pub(crate) enum Command {
     Token(TokenCommand),
     /// Show the live tree of actors, merged over all machines.
     Actors(ActorsArgs),
+    /// Say why something is as it is.
+    #[command(subcommand)]
+    Explain(ExplainCommand),
     /// Refuse a machine's certificates from now on and close its connections.
     Revoke(RevokeArgs),
     /// Arm, list and heal faults in a running cluster.
@@ -102,6 +113,10 @@ pub(crate) struct DataDirArg {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct UpArgs {
+    /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) data: DataDirArg,
 
@@ -135,6 +150,10 @@ pub(crate) struct UpArgs {
 /// What servers and agents have in common.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MachineArgs {
+    /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) data: DataDirArg,
 

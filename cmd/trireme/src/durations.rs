@@ -37,3 +37,15 @@ pub(crate) fn history_duration(text: &str) -> Result<Duration, String> {
         false => Err(format!("must be {:?} to {:?}", HISTORY.start(), HISTORY.end())),
     }
 }
+
+/// Shortest and longest time that a request may take.
+const REQUEST: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
+/// Reads the time that a request may take.
+pub(crate) fn request_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match REQUEST.contains(&duration) {
+        true => Ok(duration),
+        false => Err(format!("must be {:?} to {:?}", REQUEST.start(), REQUEST.end())),
+    }
+}

@@ -14,6 +14,7 @@ use trireme_bus::{
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
+use trireme_manager::{ControllerSettings, Manager};
 use trireme_pki::{
     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
 };
@@ -22,6 +23,7 @@ use trireme_process::{
     Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
 };
 use trireme_raft::store::StoreConfig;
+use trireme_scheduler_host::{SchedulerActor, SchedulerSettings};
 use trireme_store::calls::Standing;
 use trireme_store::{
     ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor,
@@ -49,6 +51,7 @@ pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
     crate::api::check_components(&args.api.components)?;
+    crate::api::scheduler_settings(&args.api)?;
     let serving = Serving { listen: args.listen, history: args.store_history, api: &args.api };
     Machine::start(&args.machine, way, Some(serving))?.run()
 }
@@ -138,10 +141,8 @@ impl Machine {
             alt_names: profile.alt_names(),
             folder: data.pki(),
         };
-        let scope = serving.map(|serving| leader_scope(serving.history));
-        plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
-        let serving = serving.filter(|serving| serving.api.components.contains(&Component::Api));
-        let parts = serving.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
+        let served = serving.filter(|serving| serving.api.runs(Component::Api));
+        let parts = served.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
         let api = parts.map(|((serving, listen), (store, authority))| {
             let machine = ApiMachine {
                 store: Arc::clone(store),
@@ -151,11 +152,23 @@ impl Machine {
                 listen,
                 any_port: serving.listen.port() == 0,
                 io: kernel.io(),
+                root: kernel.root(),
+                path: me.to_string(),
             };
             let started = kernel.io().block_on(crate::api::start(serving.api, machine))?;
             anyhow::Ok((started, serving.api.clone()))
         });
         let api = api.transpose()?;
+        // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
+        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
+        let manager = api.as_ref().filter(|(_, args)| leads(args));
+        let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
+            let root_certificates = authority.certificate().to_pem();
+            Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
+        });
+        let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
+        let scope = leading.map(leader_scope);
+        plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
     }
 
@@ -270,13 +283,44 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
     }
 }
 
+/// What runs where the leader is.
+struct Leading {
+    /// How long the store keeps its history.
+    history: Duration,
+    /// The feed and the recorder of events, for those that decide.
+    manager: Option<Manager>,
+    controllers: bool,
+    scheduler: Option<Arc<SchedulerSettings>>,
+}
+
+impl Leading {
+    fn new(serving: Serving<'_>, manager: Option<Manager>) -> anyhow::Result<Self> {
+        let scheduler = serving.api.runs(Component::Scheduler);
+        let scheduler = scheduler.then(|| crate::api::scheduler_settings(serving.api)).transpose()?;
+        Ok(Self {
+            history: serving.history,
+            manager,
+            controllers: serving.api.runs(Component::Controllers),
+            scheduler: scheduler.map(Arc::new),
+        })
+    }
+}
+
 /// The actors that run where the leader is.
-fn leader_scope(history: Duration) -> ScopeChildren {
+fn leader_scope(leading: Leading) -> ScopeChildren {
+    let Leading { history, manager, controllers, scheduler } = leading;
     Arc::new(move |scope, reign| {
-        scope
+        let scope = scope
             .child(ClusterClock::spec(reign))
             .child(ClusterCompactor::spec(reign, history))
-            .child(ClusterAuditor::spec(reign))
+            .child(ClusterAuditor::spec(reign));
+        let Some(manager) = &manager else { return scope };
+        let (scope, feed) = manager.feed(scope, reign);
+        let scope = if controllers { manager.controllers(scope, reign, &feed) } else { scope };
+        match &scheduler {
+            Some(settings) => scope.child(SchedulerActor::spec(Arc::clone(settings), feed, reign)),
+            None => scope,
+        }
     })
 }
 

@@ -5,9 +5,11 @@ mod api;
 mod api_args;
 mod chaos;
 mod cli;
+mod config_file;
 mod connect;
 mod data_dir;
 mod durations;
+mod explain;
 mod image;
 mod launcher;
 mod log;
@@ -31,9 +33,16 @@ use crate::cli::{Cli, Command};
 
 /// Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = match config_file::expand(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            progress::say(&format!("error: {error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    let cli = Cli::parse_from(arguments);
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             progress::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -41,8 +50,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
+        Command::Kubectl { words } => return kubectl(words),
         Command::Up(args) => up::run(args, &cli.log, cli.log_format),
         Command::Server(args) => {
             log::start(&cli.log, cli.log_format)?;
@@ -54,6 +64,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         Command::Token(command) => token::run(command),
         Command::Actors(args) => actors::run(args),
+        Command::Explain(command) => explain::run(command),
         Command::Kubeconfig(args) => api::print_kubeconfig(args),
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),
@@ -61,5 +72,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Kv(command) => raft::run_kv(command),
         Command::Image(command) => image::run(command),
         Command::Shim(args) => shim::run(args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kubectl(words: &[String]) -> anyhow::Result<ExitCode> {
+    trireme_pki::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(trireme_kubectl::run(words.to_vec()));
+    // A read of the terminal that nobody waits for any more must not hold the command back.
+    runtime.shutdown_background();
+    Ok(code)
 }

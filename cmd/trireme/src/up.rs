@@ -166,11 +166,18 @@ impl<'a> Up<'a> {
     /// The flags of the API server; the first server writes the kubeconfig.
     fn api_arguments(&self, name: &str) -> Vec<String> {
         let api = &self.args.api;
+        let components: Vec<String> = api.components.iter().map(ToString::to_string).collect();
         let mut out = vec![
+            format!("--components={}", components.join(",")),
             format!("--service-cidr={}", api.service_cidr),
             format!("--authorization-mode={}", api.authorization_mode),
+            format!("--max-requests-inflight={}", api.max_requests_inflight),
+            format!("--max-mutating-requests-inflight={}", api.max_mutating_requests_inflight),
+            format!("--request-timeout={}ms", api.request_timeout.as_millis()),
+            format!("--feature-gates={}", api.feature_gates),
         ];
         out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
+        out.extend(api.scheduler_config.iter().map(|file| format!("--scheduler-config={}", file.display())));
         if name == "s1" {
             out.extend(api.kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display())));
         }

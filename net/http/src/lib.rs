@@ -16,7 +16,7 @@ pub use body::{
     COALESCE_LIMIT_BYTES, FrameReceiver, FrameSendError, FrameSender, ReplyBody, ReplyError, RequestBody,
     frame_channel,
 };
-pub use front::{Counts, Front, FrontConfig, FrontError};
+pub use front::{Accepting, Acceptor, Counts, Front, FrontConfig, FrontError};
 pub use handler::{Handler, Peer, PeerCertificateState, Reply, Request, Upgrade, UpgradeTask, UpgradedIo};
 pub use limits::{GOAWAY_PER_MILLION_LIMIT, Limits};
 pub use refusal::Refusal;

@@ -48,6 +48,11 @@ pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
     Ok(Document { value, duplicates: parser.duplicates })
 }
 
+/// What is said of repeated keys.
+pub fn repeated(paths: &[String]) -> Vec<String> {
+    paths.iter().map(|path| format!("duplicate field \"{path}\"")).collect()
+}
+
 /// Where the parser is, as a chain on the stack.
 enum Trail<'a> {
     Top,

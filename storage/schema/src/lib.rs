@@ -36,6 +36,7 @@ pub mod time;
 pub mod types;
 pub mod validate;
 pub mod view;
+pub mod yaml;
 
 pub use quantity::Quantity;
 pub use status::Status;

@@ -133,6 +133,12 @@ impl FlowControl {
         self.levels.get(name).map(|level| &level.config)
     }
 
+    /// Seats that a level may use now; all of the server's for exempt levels.
+    pub fn limit(&self, name: &str) -> u32 {
+        let level = self.levels.get(name).filter(|level| !level.config.exempt);
+        level.map_or(self.limits.seats, |level| level.limit)
+    }
+
     /// Name, seats it may use, seats in use and waiting requests of every level, for metrics.
     pub fn usage(&self) -> Vec<(&str, u32, u32, usize)> {
         self.levels

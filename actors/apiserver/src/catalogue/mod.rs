@@ -21,7 +21,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The built-in kinds.
+    /// The built-in kinds in their stable versions; upstream serves beta versions on demand only.
     pub fn builtin() -> Self {
         let mut catalogue = Self::default();
         for kind in trireme_schema::kinds::all() {

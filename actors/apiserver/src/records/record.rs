@@ -67,6 +67,11 @@ impl Record {
         &self.value
     }
 
+    /// The object as JSON, without its resourceVersion.
+    pub fn stored_json(&self) -> &[u8] {
+        &self.value[HEADER_BYTES..]
+    }
+
     /// The revision of this version: its resourceVersion.
     pub fn revision(&self) -> Revision {
         self.revision

@@ -51,9 +51,41 @@ impl RequestIds {
     }
 }
 
+/// A proposal on its way. Dropped once it is answered, or when its client leaves: it is never sent again then.
+#[derive(Debug)]
+pub(super) struct OpenRequest<'a> {
+    /// Its name.
+    pub(super) id: RequestId,
+    ids: &'a RequestIds,
+}
+
+impl<'a> OpenRequest<'a> {
+    /// The next proposal of `ids`.
+    pub(super) fn new(ids: &'a RequestIds) -> Self {
+        Self { id: ids.next(), ids }
+    }
+}
+
+impl Drop for OpenRequest<'_> {
+    fn drop(&mut self) {
+        self.ids.done(&self.id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A client that left in the middle of its write kept every later outcome in the state machine for ever.
+    #[test]
+    fn a_write_that_is_given_up_is_acknowledged() {
+        let ids = RequestIds::new(1, 5);
+        {
+            let _given_up = OpenRequest::new(&ids);
+        }
+        let next = OpenRequest::new(&ids);
+        assert_eq!((next.id.sequence, next.id.acknowledged), (2, 1));
+    }
 
     #[test]
     fn only_what_nobody_waits_for_is_acknowledged() {

@@ -17,7 +17,7 @@ use trireme_store::StoreHost;
 
 use super::decoded::DecodedCache;
 use super::record::{Record, RecordError};
-use super::requests::RequestIds;
+use super::requests::{OpenRequest, RequestIds};
 use crate::limits::{LIST_CHUNK_BYTES, WRITE_TIMEOUT};
 
 /// How long a request waits for the member of this process to be open.
@@ -106,6 +106,11 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// Holds only while an object that was looked at is as it was.
+    pub fn require(&mut self, key: Key, revision: Revision) {
+        self.guards.push(Guard::AtRevision(key, revision));
+    }
+
     /// Creates a key.
     pub fn create(&mut self, key: Key, value: Bytes) {
         self.guards.push(Guard::Absent(key.clone()));
@@ -264,18 +269,37 @@ impl Records {
     pub async fn commit(&self, commit: Commit) -> Result<Vec<Option<Revision>>, RecordsError> {
         let store = self.store().await?;
         let ids = self.ids(&store);
-        let id = ids.next();
+        let request = OpenRequest::new(&ids);
         let room = if commit.reserved { Room::Reserved } else { Room::Ordinary };
         let transaction = Transaction { guards: commit.guards, operations: commit.operations, room };
         let proposal =
-            Proposal { request: Some(id), fence: commit.fence, entry: Entry::Transaction(transaction) };
+            Proposal { request: Some(request.id), fence: commit.fence, entry: Entry::Transaction(transaction) };
         let proposed = store.propose(proposal, WRITE_TIMEOUT).await;
-        ids.done(&id);
+        drop(request);
         let committed = proposed?;
         store.wait_applied(committed.index).await;
         match committed.outcome {
             Ok(Answer::Committed { revisions, .. }) => Ok(revisions),
             Ok(other) => Err(RecordsError::Refused(format!("an unexpected answer of the store: {other:?}"))),
+            Err(refusal) => Err(self.refused(&ids, &store, refusal)),
+        }
+    }
+
+    /// Carries out an entry that is no transaction, as one about a lease, and waits until this member has applied it.
+    ///
+    /// # Errors
+    /// As [`Records::commit`].
+    pub async fn propose(&self, entry: Entry) -> Result<(), RecordsError> {
+        let store = self.store().await?;
+        let ids = self.ids(&store);
+        let request = OpenRequest::new(&ids);
+        let proposal = Proposal { request: Some(request.id), fence: None, entry };
+        let proposed = store.propose(proposal, WRITE_TIMEOUT).await;
+        drop(request);
+        let committed = proposed?;
+        store.wait_applied(committed.index).await;
+        match committed.outcome {
+            Ok(_) => Ok(()),
             Err(refusal) => Err(self.refused(&ids, &store, refusal)),
         }
     }

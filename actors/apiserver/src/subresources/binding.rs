@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
+use trireme_mvcc::{Key, Revision};
 use trireme_schema::request::{WriteOptions, check_options};
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::{Edit, View};
@@ -10,7 +12,7 @@ use trireme_schema::view::{Edit, View};
 use super::{decode, success, target};
 use crate::failures::WriteError;
 use crate::outcome::Outcome;
-use crate::records::{Commit, encode};
+use crate::records::{Commit, RecordsError, encode};
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::verbs::{Writing, repeats};
@@ -63,11 +65,16 @@ pub(super) async fn bind(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> R
     if binding.at("target").text("name").is_empty() {
         return Err(Status::plain(500, "target.name: Required value"));
     }
+    bind_decoded(server, scope, &binding).await?;
+    Ok(Outcome::other(201, success(201)).warn(decoded.warnings))
+}
+
+async fn bind_decoded(server: &Arc<Server>, scope: &Scope, binding: &Value) -> Result<(), Failure> {
     let mut settled = false;
     let mut attempt = 0;
     loop {
-        match attempt_bind(server, scope, &binding).await {
-            Ok(()) => return Ok(Outcome::other(201, success(201)).warn(decoded.warnings)),
+        match attempt_bind(server, scope, binding).await {
+            Ok(()) => return Ok(()),
             Err(WriteError::Failed(failure)) if !settled && matches!(failure.code, 404 | 409) => {
                 server.settle().await?;
                 settled = true;
@@ -78,7 +85,68 @@ pub(super) async fn bind(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> R
     }
 }
 
+/// Binds many pods; each binding as if it were alone, but what can be written at once is one transaction. The answers
+/// are in the order of the bindings.
+pub(crate) async fn bind_many(
+    server: &Arc<Server>,
+    bindings: &[(Scope, Value)],
+) -> Vec<Result<(), Failure>> {
+    let mut answers: Vec<Result<(), Failure>> = Vec::with_capacity(bindings.len());
+    let mut together = Vec::new();
+    let mut commit = Commit::default();
+    for (at, (scope, binding)) in bindings.iter().enumerate() {
+        let answer = match prepare(server, scope, binding).await {
+            Ok(prepared) => {
+                if !scope.dry_run() {
+                    commit.fence = scope.fence;
+                    commit.replace(prepared.key, prepared.revision, prepared.value);
+                    together.push(at);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into_failure()),
+        };
+        answers.push(answer);
+    }
+    if together.is_empty() {
+        return answers;
+    }
+    match server.records.commit(commit).await {
+        Ok(_) => {}
+        Err(RecordsError::Changed) => {
+            // One of them changed meanwhile, which must not keep the others.
+            for at in together {
+                let (scope, binding) = &bindings[at];
+                answers[at] = bind_decoded(server, scope, binding).await;
+            }
+        }
+        Err(error) => {
+            let failure = WriteError::from(error).into_failure();
+            together.into_iter().for_each(|at| answers[at] = Err(failure.clone()));
+        }
+    }
+    answers
+}
+
+/// A bound pod, ready to be written.
+struct Prepared {
+    key: Key,
+    revision: Revision,
+    value: Bytes,
+}
+
 async fn attempt_bind(server: &Arc<Server>, scope: &Scope, binding: &Value) -> Result<(), WriteError> {
+    let prepared = prepare(server, scope, binding).await?;
+    if scope.dry_run() {
+        return Ok(());
+    }
+    let mut commit = Commit { fence: scope.fence, ..Commit::default() };
+    commit.replace(prepared.key, prepared.revision, prepared.value);
+    server.records.commit(commit).await?;
+    Ok(())
+}
+
+async fn prepare(server: &Arc<Server>, scope: &Scope, binding: &Value) -> Result<Prepared, WriteError> {
     let key = scope.kind.storage.key(scope.namespace(), &scope.info.name);
     let name = &scope.info.name;
     let Some(record) = server.records.get(&key).await? else {
@@ -112,13 +180,7 @@ async fn attempt_bind(server: &Arc<Server>, scope: &Scope, binding: &Value) -> R
     if let Some(status) = pod.object("status") {
         set_scheduled(status, &scope.now);
     }
-    if scope.dry_run() {
-        return Ok(());
-    }
-    let mut commit = Commit { fence: scope.fence, ..Commit::default() };
-    commit.replace(key, record.revision(), encode(&pod));
-    server.records.commit(commit).await?;
-    Ok(())
+    Ok(Prepared { key, revision: record.revision(), value: encode(&pod) })
 }
 
 fn check(scope: &Scope, pod: &Value, binding: &Value) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use trireme_admission::Operation;
 use trireme_schema::request::{WriteOptions, check_options};
 use trireme_schema::selector::LabelSelector;
 use trireme_schema::status::{Cause, Failure, Status};
@@ -15,7 +16,7 @@ use crate::outcome::Outcome;
 use crate::records::{Commit, Record, RecordsError, encode};
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::verbs::{DeleteOptions, delete_one, repeats, update};
+use crate::verbs::{DeleteOptions, Writing, delete_one, repeats, update};
 
 /// Disrupted pods kept in one budget before it counts as overloaded (upstream's bound).
 const DISRUPTED_PODS: usize = 2000;
@@ -46,11 +47,14 @@ pub(super) async fn evict(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> 
     }
     let mut options = DeleteOptions::of_value(decoded.object.at("deleteOptions").clone())?;
     options.dry_run |= scope.dry_run();
+    let warnings = admit(server, scope, &decoded.object)?;
     let mut settled = false;
     let mut attempt = 0;
     loop {
         match attempt_evict(server, scope, &options).await {
-            Ok(()) => return Ok(Outcome::other(201, success(201)).warn(decoded.warnings)),
+            Ok(()) => {
+                return Ok(Outcome::other(201, success(201)).warn(decoded.warnings).warn(warnings));
+            }
             Err(WriteError::Failed(failure)) if !settled && failure.code == 404 => {
                 server.settle().await?;
                 settled = true;
@@ -59,6 +63,17 @@ pub(super) async fn evict(server: &Arc<Server>, scope: &Scope, bytes: &[u8]) -> 
             Err(error) => return Err(error.into_failure()),
         }
     }
+}
+
+/// Asks admission about the eviction itself, as a create of `pods/eviction`.
+fn admit(server: &Server, scope: &Scope, eviction: &Value) -> Result<Vec<String>, Failure> {
+    let writing = Writing::new(server, scope, "CreateOptions");
+    let name = &scope.info.name;
+    let mut request = writing.request(Operation::Create, Some(eviction.clone()), None, name);
+    request.kind = "Eviction";
+    server.admission.admit(&mut request, &*server.view, &*server.authorizer)?;
+    let verdict = server.admission.validate(&request, &*server.view, &*server.authorizer)?;
+    Ok(verdict.warnings)
 }
 
 async fn attempt_evict(

@@ -1,10 +1,10 @@
 //! Subresources: what else can be done to an object than read and write it.
 
 mod binding;
+pub(crate) mod connect;
 mod eviction;
 mod options;
 mod scale;
-mod streams;
 mod tokens;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::verbs;
 
-pub(crate) use binding::bind_from_collection;
+pub(crate) use binding::{bind_from_collection, bind_many};
 
 /// Answers a request about a subresource that the kind has, with a verb that it takes.
 pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> Result<Outcome, Failure> {
@@ -39,7 +39,10 @@ pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> R
         ("token", _) => tokens::request(server, scope, &body).await,
         ("binding", _) => binding::bind(server, scope, &body).await,
         ("eviction", _) => eviction::evict(server, scope, &body).await,
-        ("log" | "exec" | "attach" | "portforward" | "proxy", _) => streams::refuse(server, scope).await,
+        ("log" | "exec" | "attach" | "portforward" | "proxy", _) => {
+            let why = format!("{}/{} is a connection: ask over HTTPS", scope.kind.plural, scope.info.subresource);
+            Err(Status::bad_request(why))
+        }
         (name, _) => Err(Status::plain(501, format!("the subresource {name} is not built into this server"))),
     }
 }

@@ -10,7 +10,7 @@ use super::write::{Stored, Writing, repeats};
 use crate::failures::WriteError;
 use crate::limits::NAME_ATTEMPTS;
 use crate::outcome::{Content, Outcome};
-use crate::records::{Commit, encode};
+use crate::records::{Commit, Record, encode};
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::{allocation, body, kinds};
@@ -82,9 +82,13 @@ async fn attempt_create(
         trireme_schema::request::place(&mut object, &target, &context)?;
     }
     let name = object.at("metadata").text("name").to_owned();
+    let home = home(server, scope).await?;
     let mut object = writing.admit(Operation::Create, object, None, &name)?;
     kinds::prepare_create(&writing, &mut object)?;
     let mut commit = Commit::default();
+    if let Some(home) = home {
+        commit.require(home.key().clone(), home.revision());
+    }
     allocation::for_create(&writing, &mut object, &mut commit).await?;
     scope.kind.rules.finish_create(&mut object, &context)?;
     kinds::check_create(server, scope, &object)?;
@@ -106,6 +110,16 @@ async fn attempt_create(
     writing.add_side_writes(&mut commit, verdict.writes)?;
     let record = writing.commit(commit, &key).await?;
     Ok(Stored { object: stored, record: Some(record) })
+}
+
+/// The version of the namespace that admission judges: the create holds only in that one. Otherwise a namespace could
+/// end while a create that it had admitted is still on its way, and leave an object nowhere.
+async fn home(server: &Server, scope: &Scope) -> Result<Option<Record>, WriteError> {
+    if !scope.kind.namespaced {
+        return Ok(None);
+    }
+    let Some(at) = server.stored_at("", "namespaces") else { return Ok(None) };
+    Ok(server.records.get(&at.key("", scope.namespace())).await?)
 }
 
 /// 409, which also says that the old object is still going.

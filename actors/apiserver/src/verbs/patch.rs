@@ -1,7 +1,7 @@
 //! patch: JSON, merge and strategic merge patches, server-side apply
 
 use serde_json::Value;
-use trireme_schema::request::{PatchType, WriteOptions, check_options};
+use trireme_schema::request::{FieldValidation, PatchType, WriteOptions, check_options};
 use trireme_schema::status::{Failure, Status};
 use trireme_schema::view::View;
 
@@ -34,7 +34,7 @@ pub(crate) async fn patch(server: &Server, scope: &Scope, bytes: &[u8]) -> Resul
     };
     check_options("PatchOptions", &options)?;
     let config = match form {
-        Form::Apply => Some(apply_config(bytes)?),
+        Form::Apply => Some(apply_config(scope, bytes)?),
         Form::Patch(_) => None,
     };
     let mut settled = false;
@@ -124,8 +124,17 @@ fn form(scope: &Scope) -> Result<Form, Failure> {
     }
 }
 
-fn apply_config(bytes: &[u8]) -> Result<Value, Failure> {
-    let (value, _) = body::yaml(bytes)
+fn apply_config(scope: &Scope, bytes: &[u8]) -> Result<Value, Failure> {
+    let (value, repeated) = body::yaml(bytes)
         .map_err(|failure| Status::bad_request(format!("error decoding YAML: {}", failure.message)))?;
-    Ok(value)
+    match scope.validation() {
+        FieldValidation::Strict if !repeated.is_empty() => {
+            Err(Status::bad_request(format!("error strict decoding YAML: {}", repeated.join(", "))))
+        }
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(value),
+        FieldValidation::Warn => {
+            scope.say(&repeated);
+            Ok(value)
+        }
+    }
 }

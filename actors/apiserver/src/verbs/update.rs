@@ -113,8 +113,8 @@ pub(crate) async fn replace(
     let (server, scope) = (writing.server, writing.scope);
     let context = writing.context();
     let target = scope.kind.rules.target();
-    // Upstream records no owners for these parts.
-    let untracked = matches!(scope.info.subresource.as_str(), "ephemeralcontainers" | "finalize");
+    // Upstream records no owners for this part.
+    let untracked = scope.info.subresource == "ephemeralcontainers";
     match tracking {
         Tracking::Own if !untracked => begin_update(old, &mut new, &target, &context)?,
         Tracking::Own | Tracking::Applied => {

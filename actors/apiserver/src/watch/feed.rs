@@ -37,18 +37,23 @@ struct Feed {
 }
 
 /// Runs while the resource has watchers.
-pub(super) async fn run(hub: Hub, resource: ResourceKey, after: Revision, mut queue: mpsc::Receiver<Attach>) {
+pub(super) async fn run(
+    hub: Hub,
+    (resource, number): (ResourceKey, u64),
+    after: Revision,
+    mut queue: mpsc::Receiver<Attach>,
+) {
     let mut feed = Feed { hub, resource, watchers: Vec::new(), position: after, batch: Batch::default() };
     loop {
         let Some(mut cursor) = feed.open().await else {
             feed.lose(&mut queue);
-            if feed.hub.retire(&feed.resource, &mut queue) {
+            if feed.hub.retire(&feed.resource, number, &mut queue) {
                 return;
             }
             continue;
         };
         feed.follow(&mut cursor, &mut queue).await;
-        if feed.watchers.is_empty() && feed.hub.retire(&feed.resource, &mut queue) {
+        if feed.watchers.is_empty() && feed.hub.retire(&feed.resource, number, &mut queue) {
             return;
         }
     }
@@ -109,10 +114,25 @@ impl Feed {
                 Next::Attach(attach) => self.attach(*attach),
                 Next::Tick => self.tick(),
                 Next::Lost => return self.lose(queue),
-                Next::Stop => self.watchers.clear(),
+                Next::Stop => {
+                    self.deliver_rest(cursor).await;
+                    self.watchers.clear();
+                }
             }
             if self.watchers.is_empty() && queue.is_empty() {
                 return;
+            }
+        }
+    }
+
+    /// Delivers what has happened already.
+    async fn deliver_rest(&mut self, cursor: &mut WatchCursor) {
+        loop {
+            let read = cursor.next(ReadLimits::default(), &mut self.batch);
+            // Polled once: what would have to be waited for is not delivered any more.
+            match tokio::time::timeout(std::time::Duration::ZERO, read).await {
+                Ok(Ok(())) => self.deliver(),
+                Ok(Err(_)) | Err(_) => return,
             }
         }
     }

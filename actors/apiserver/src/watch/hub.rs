@@ -1,22 +1,25 @@
 //! [`Hub`]: the feeds of all resources that are watched.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use trireme_kernel::Address;
 
 use super::feed::{self, Attach};
 use super::watcher::OpenWatch;
 use crate::limits::WATCHES;
 use crate::records::{Records, ResourceKey};
+use crate::tree::RunFeed;
 
 /// Watches that may wait for their feed to take them in.
 const ATTACH_QUEUE: usize = 1024;
 
-pub(super) type Feeds = Mutex<BTreeMap<ResourceKey, mpsc::Sender<Attach>>>;
+/// Each with a number of its own.
+pub(super) type Feeds = Mutex<BTreeMap<ResourceKey, (u64, mpsc::Sender<Attach>)>>;
 
 /// Where watches find their feed. Clones share it.
 #[derive(Clone)]
@@ -24,13 +27,35 @@ pub(crate) struct Hub {
     pub(super) records: Arc<Records>,
     feeds: Arc<Feeds>,
     count: Arc<AtomicUsize>,
+    /// Number of the next feed.
+    last: Arc<AtomicU64>,
+    actor: Arc<OnceLock<Address<RunFeed>>>,
     /// Ends all watches, as when the server goes down.
     pub(crate) draining: CancellationToken,
 }
 
 impl Hub {
     pub(crate) fn new(records: Arc<Records>) -> Self {
-        Self { records, feeds: Arc::default(), count: Arc::default(), draining: CancellationToken::new() }
+        Self {
+            records,
+            feeds: Arc::default(),
+            count: Arc::default(),
+            last: Arc::default(),
+            actor: Arc::default(),
+            draining: CancellationToken::new(),
+        }
+    }
+
+    /// From now on feeds run below this actor.
+    pub(crate) fn run_below(&self, actor: Address<RunFeed>) {
+        // A second actor would be another tree.
+        let _first = self.actor.set(actor);
+    }
+
+    /// Ends the watches of a resource once they have what has happened so far.
+    pub(crate) fn end(&self, resource: &ResourceKey) {
+        // A feed whose queue has no sender any more delivers what is there, and stops.
+        self.feeds.lock().remove(resource);
     }
 
     /// Open watches.
@@ -49,12 +74,13 @@ impl Hub {
             let feed = {
                 let mut feeds = self.feeds.lock();
                 let resource = attach.watcher.resource.clone();
-                let known = feeds.get(&resource).filter(|sender| !sender.is_closed()).cloned();
-                known.unwrap_or_else(|| {
+                let known = feeds.get(&resource).filter(|(_, sender)| !sender.is_closed());
+                known.map(|(_, sender)| sender.clone()).unwrap_or_else(|| {
                     let (sender, receiver) = mpsc::channel(ATTACH_QUEUE);
-                    feeds.insert(resource.clone(), sender.clone());
+                    let number = self.last.fetch_add(1, Ordering::Relaxed);
+                    feeds.insert(resource.clone(), (number, sender.clone()));
                     let (hub, after) = (self.clone(), attach.watcher.position);
-                    tokio::spawn(feed::run(hub, resource, after, receiver));
+                    self.run(feed::run(hub, (resource, number), after, receiver));
                     sender
                 })
             };
@@ -66,13 +92,32 @@ impl Hub {
         }
     }
 
+    fn run(&self, feed: impl Future<Output = ()> + Send + 'static) {
+        match self.actor.get() {
+            Some(actor) => {
+                if let Err(error) = actor.send(RunFeed(Box::pin(feed))) {
+                    tracing::warn!(%error, "a feed is not run; its watches end");
+                }
+            }
+            None => drop(tokio::spawn(feed)),
+        }
+    }
+
     /// Forgets a feed that has nothing to do, unless a watcher is on its way to it.
-    pub(super) fn retire(&self, resource: &ResourceKey, queue: &mut mpsc::Receiver<Attach>) -> bool {
+    pub(super) fn retire(
+        &self,
+        resource: &ResourceKey,
+        number: u64,
+        queue: &mut mpsc::Receiver<Attach>,
+    ) -> bool {
         let mut feeds = self.feeds.lock();
         if !queue.is_empty() {
             return false;
         }
-        feeds.remove(resource);
+        // Another feed may have begun since the watches of this one were ended.
+        if feeds.get(resource).is_some_and(|(own, _)| *own == number) {
+            feeds.remove(resource);
+        }
         queue.close();
         true
     }

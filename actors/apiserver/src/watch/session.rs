@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use trireme_http::{FrameReceiver, frame_channel};
 use trireme_mvcc::watch::{Batch, Cursor, Filter, ReadLimits, WatchRequest};
 use trireme_mvcc::{Key, Revision};
+use trireme_schema::field::{ErrorList, Path};
 use trireme_schema::resource_version::Wanted;
 use trireme_schema::status::{Failure, Status};
 
@@ -16,6 +17,7 @@ use super::hub::Hub;
 use super::shape::EventShape;
 use super::watcher::Watcher;
 use crate::failures::store_failure;
+use crate::features::Feature;
 use crate::limits::{BOOKMARK_BEFORE_END, BOOKMARK_INTERVAL, FUTURE_WAIT, WATCH_FRAMES, WATCH_LIFE};
 use crate::outcome::{Items, ListContent};
 use crate::records::Record;
@@ -35,6 +37,9 @@ pub(crate) async fn watch(
     bookmark_type: (String, String),
 ) -> Result<FrameReceiver, Failure> {
     let options = ListOptions::parse(&scope.query, true)?;
+    if options.send_initial_events.is_some() && !server.config.features.is_on(Feature::WatchList) {
+        return Err(no_initial_events());
+    }
     let selection = Selection::parse(&scope.kind, &options.label_selector, &options.field_selector)?;
     let open = server.hub.open().ok_or_else(|| {
         Status::too_many_requests("too many watches are open on this server; try another or later", 1)
@@ -63,8 +68,22 @@ pub(crate) async fn watch(
         _open: open,
     };
     let marks_end = options.send_initial_events == Some(true) && options.bookmarks;
-    tokio::spawn(begin(server.hub.clone(), watcher, start, marks_end));
+    // The seat is given back once the watch has caught up.
+    let seat = scope.seat.lock().take();
+    let hub = server.hub.clone();
+    tokio::spawn(async move {
+        begin(hub, watcher, start, marks_end).await;
+        drop(seat);
+    });
     Ok(receiver)
+}
+
+/// 422: the feature is switched off.
+fn no_initial_events() -> Failure {
+    let mut errors = ErrorList::new();
+    let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+    errors.forbidden(&Path::new("sendInitialEvents"), why);
+    Status::invalid("meta.k8s.io", "ListOptions", "", &errors)
 }
 
 /// Where a watch begins.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use trireme_schema::view::{Edit, View, same};
 
 use crate::owner::controller_reference;
+use crate::suffix::digits_of_hash;
 
 /// The label that tells the sets of a Deployment apart.
 pub(super) const HASH_LABEL: &str = "pod-template-hash";
@@ -25,14 +26,11 @@ fn without_hash(template: &Value) -> Value {
 ///
 /// FNV-1a (32 bits) over the canonical JSON of the stored template, so it does not depend on the API version used.
 pub(super) fn hash(template: &Value, collisions: i64) -> String {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut text = template.to_string();
     if collisions > 0 {
         text.push_str(&collisions.to_string());
     }
-    let hash =
-        text.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    hash.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
+    digits_of_hash(&text)
 }
 
 /// The ReplicaSet for a Deployment's template, without replicas and annotations.

@@ -149,6 +149,10 @@ impl Controller for GarbageCollector {
         true
     }
 
+    fn metadata_only(&self, _: &Resource) -> bool {
+        true
+    }
+
     fn keys(&self, change: &Change, world: &dyn World) -> Vec<Key> {
         let mut keys = Vec::new();
         let owners = |object: &Arc<Value>| {

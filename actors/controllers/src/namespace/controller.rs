@@ -161,6 +161,10 @@ impl Controller for NamespaceController {
         true
     }
 
+    fn metadata_only(&self, resource: &Resource) -> bool {
+        *resource != resources::NAMESPACES
+    }
+
     fn keys(&self, change: &Change, world: &dyn World) -> Vec<Key> {
         if change.resource == resources::NAMESPACES {
             let namespaces = change.new.iter().filter(|namespace| is_deleting(namespace));

@@ -70,6 +70,12 @@ impl Publisher {
         }
     }
 
+    /// Names the subscriber's connection among those of this process: what is published to one connection without a
+    /// pause in between leaves in few packets.
+    pub fn connection(&self) -> u64 {
+        self.core.connection
+    }
+
     /// Whether the subscriber is gone.
     pub fn is_ended(&self) -> bool {
         self.core.state.lock().ended
@@ -96,6 +102,7 @@ impl Drop for Publisher {
 
 pub(crate) struct PublisherCore {
     session: Weak<Session>,
+    connection: u64,
     class: Class,
     id: u64,
     state: Mutex<State>,
@@ -130,7 +137,14 @@ impl PublisherCore {
             listed: false,
         };
         let state = Mutex::new(state);
-        Self { session: Arc::downgrade(session), class, id, state, drained: Notify::new() }
+        Self {
+            session: Arc::downgrade(session),
+            connection: session.id,
+            class,
+            id,
+            state,
+            drained: Notify::new(),
+        }
     }
 
     /// The publishing side took the subscription.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -59,6 +59,35 @@ impl ReplyBody {
     /// A stream of unknown length: a watch.
     pub fn frames(frames: FrameReceiver) -> Self {
         Self::from_source(Source::Frames(frames))
+    }
+
+    /// The beginning of the body, up to `limit_bytes`: for the text of an error that a backend sent.
+    ///
+    /// # Errors
+    /// The body breaks off before.
+    pub async fn read_beginning(mut self, limit_bytes: usize) -> Result<Bytes, ReplyError> {
+        let mut out = BytesMut::new();
+        while out.len() < limit_bytes {
+            let Some(data) = self.next_piece().await? else { break };
+            out.extend_from_slice(&data);
+        }
+        out.truncate(limit_bytes);
+        Ok(out.freeze())
+    }
+
+    /// The next piece; `None` at the end. Trailers are skipped.
+    ///
+    /// # Errors
+    /// The body breaks off.
+    pub async fn next_piece(&mut self) -> Result<Option<Bytes>, ReplyError> {
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await;
+            match frame.transpose()?.map(Frame::into_data) {
+                None => return Ok(None),
+                Some(Ok(data)) => return Ok(Some(data)),
+                Some(Err(_)) => {}
+            }
+        }
     }
 
     pub(crate) fn backend(incoming: Incoming) -> Self {

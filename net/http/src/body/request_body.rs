@@ -22,6 +22,8 @@ const DISCARD_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Option<Incoming>,
+    /// A body that is there as a whole.
+    whole: Option<Bytes>,
     limit_bytes: usize,
     read_bytes: usize,
     idle: Duration,
@@ -36,14 +38,20 @@ impl RequestBody {
         idle: Duration,
         sends_before_reading: bool,
     ) -> Self {
-        Self { incoming: Some(incoming), limit_bytes, read_bytes: 0, idle, sends_before_reading }
+        Self { incoming: Some(incoming), whole: None, limit_bytes, read_bytes: 0, idle, sends_before_reading }
     }
 
     /// A body without bytes, for requests made inside the process.
     pub fn empty() -> Self {
+        Self::full(Bytes::new(), 0)
+    }
+
+    /// A body that is there as a whole, for requests made inside the process.
+    pub fn full(whole: Bytes, limit_bytes: usize) -> Self {
         Self {
             incoming: None,
-            limit_bytes: 0,
+            whole: Some(whole).filter(|whole| !whole.is_empty()),
+            limit_bytes,
             read_bytes: 0,
             idle: Duration::MAX,
             sends_before_reading: false,
@@ -57,7 +65,7 @@ impl RequestBody {
 
     /// True when the client announced no body.
     pub fn is_empty(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.whole.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// The whole body in one piece; without a copy when it came in one.
@@ -82,6 +90,12 @@ impl RequestBody {
 
     /// The next piece; `None` at the end. Trailers are skipped.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        if let Some(whole) = self.whole.take() {
+            return match whole.len() > self.limit_bytes {
+                true => Err(self.too_large().await),
+                false => Ok(Some(whole)),
+            };
+        }
         let Some(incoming) = self.incoming.as_mut() else { return Ok(None) };
         loop {
             let frame = match timeout(self.idle, incoming.frame()).await {
@@ -102,8 +116,9 @@ impl RequestBody {
         }
     }
 
-    pub(crate) fn into_incoming(self) -> Option<Incoming> {
-        self.incoming
+    /// What is still to come from the client, and what is there as a whole.
+    pub(crate) fn into_parts(self) -> (Option<Incoming>, Bytes) {
+        (self.incoming, self.whole.unwrap_or_default())
     }
 
     fn announced_bytes(&self) -> Option<usize> {

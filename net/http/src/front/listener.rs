@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -80,6 +81,21 @@ impl Drop for OpenConnection {
     }
 }
 
+/// Takes a front's connections for as long as [`Acceptor::run`] runs. Whoever runs it may be stopped at any moment: the
+/// socket and the connections stay, and another run goes on.
+#[derive(Clone)]
+pub struct Acceptor(Arc<dyn Fn() -> Accepting + Send + Sync>);
+
+/// A run of an [`Acceptor`]; ends when the front drains.
+pub type Accepting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Acceptor {
+    /// Accepts until the front drains. One run at a time.
+    pub fn run(&self) -> Accepting {
+        (self.0)()
+    }
+}
+
 /// A running listener. Dropping it cuts everything; [`Front::shutdown`] drains first.
 #[derive(Debug)]
 pub struct Front {
@@ -98,11 +114,23 @@ impl Front {
         handler: Arc<H>,
         runtime: &Handle,
     ) -> Result<Self, FrontError> {
+        let (front, acceptor) = Self::bind(address, config, handler, runtime).await?;
+        front.tasks.spawn_on(acceptor.run(), runtime);
+        Ok(front)
+    }
+
+    /// Listens on `address` (port 0: any); connections are taken while the [`Acceptor`] runs, on `runtime`.
+    pub async fn bind<H: Handler>(
+        address: SocketAddr,
+        config: FrontConfig,
+        handler: Arc<H>,
+        runtime: &Handle,
+    ) -> Result<(Self, Acceptor), FrontError> {
         let refused = |source| FrontError::Listen { address, source };
         // The socket belongs to the runtime that binds it.
         let bound = runtime.spawn(TcpListener::bind(address)).await;
         let listener = bound.map_err(|error| refused(io::Error::other(error)))?.map_err(refused)?;
-        Self::with_listener(listener, config, handler, runtime).map_err(refused)
+        Self::idle(listener, config, handler).map_err(refused)
     }
 
     /// As [`Front::start`] on a socket that is already bound, on the same runtime.
@@ -112,6 +140,16 @@ impl Front {
         handler: Arc<H>,
         runtime: &Handle,
     ) -> io::Result<Self> {
+        let (front, acceptor) = Self::idle(listener, config, handler)?;
+        front.tasks.spawn_on(acceptor.run(), runtime);
+        Ok(front)
+    }
+
+    fn idle<H: Handler>(
+        listener: TcpListener,
+        config: FrontConfig,
+        handler: Arc<H>,
+    ) -> io::Result<(Self, Acceptor)> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             handler,
@@ -132,8 +170,14 @@ impl Front {
             cut: shared.cut.clone(),
             tasks: shared.tasks.clone(),
         };
-        front.tasks.spawn_on(accept(listener, shared), runtime);
-        Ok(front)
+        let places = shared.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+        let door = Arc::new(Door {
+            listener,
+            places: Arc::new(Semaphore::new(places)),
+            last: AtomicU64::new(0),
+        });
+        let acceptor = Acceptor(Arc::new(move || Box::pin(accept(door.clone(), shared.clone()))));
+        Ok((front, acceptor))
     }
 
     /// Where it listens.
@@ -171,14 +215,20 @@ impl Drop for Front {
     }
 }
 
-async fn accept<H: Handler>(listener: TcpListener, shared: Arc<Shared<H>>) {
-    let places = Arc::new(Semaphore::new(shared.limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let mut number = 0;
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    /// Number of the last connection.
+    last: AtomicU64,
+}
+
+async fn accept<H: Handler>(door: Arc<Door>, shared: Arc<Shared<H>>) {
     loop {
         let next = async {
             // No place, no accept: the backlog is the queue.
-            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (place, listener.accept().await)
+            let place = door.places.clone().acquire_owned().await.expect("the semaphore is never closed");
+            (place, door.listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
@@ -186,7 +236,7 @@ async fn accept<H: Handler>(listener: TcpListener, shared: Arc<Shared<H>>) {
         };
         match accepted {
             Ok((socket, address)) => {
-                number += 1;
+                let number = door.last.fetch_add(1, Ordering::Relaxed) + 1;
                 begin(&shared, socket, address, number, place);
             }
             Err(error) => {

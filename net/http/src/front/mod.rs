@@ -13,5 +13,5 @@ mod watch;
 mod watched_io;
 
 pub use counters::Counts;
-pub use listener::{Front, FrontConfig, FrontError};
+pub use listener::{Accepting, Acceptor, Front, FrontConfig, FrontError};
 pub(crate) use service::RequestGuard;

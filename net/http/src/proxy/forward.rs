@@ -3,11 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Response, StatusCode, Uri, Version};
-use http_body_util::{Either, Empty};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -15,7 +14,7 @@ use thiserror::Error;
 use tokio::io::copy_bidirectional;
 use tokio::time::timeout;
 
-use super::backend::Backend;
+use super::backend::{Backend, BackendIo};
 use super::hygiene::{ForwardedBy, clean_request_headers, clean_response_headers};
 use crate::body::ReplyBody;
 use crate::handler::{Reply, Request, Upgrade};
@@ -89,15 +88,12 @@ pub async fn forward(
     request.head.uri = Uri::from(target);
     request.head.version = Version::HTTP_11;
     request.head.extensions = http::Extensions::new();
-    let body = match request.body.into_incoming() {
-        Some(incoming) if upgrade.is_none() => Either::Left(incoming),
-        _ => Either::Right(Empty::<Bytes>::new()),
+    let body = match request.body.into_parts() {
+        _ if upgrade.is_some() => Either::Right(Full::default()),
+        (Some(incoming), _) => Either::Left(incoming),
+        (None, whole) => Either::Right(Full::new(whole)),
     };
-    let transport = match timeout(limits.connect, backend.dial()).await {
-        Ok(Ok(transport)) => transport,
-        Ok(Err(error)) => return Err(ProxyError::Unreachable(error)),
-        Err(_) => return Err(ProxyError::ConnectSlow { seconds: limits.connect.as_secs() }),
-    };
+    let transport = opened(backend, limits).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(transport)).await?;
     // Ends with the exchange: when the body is read or dropped, or the upgraded connection is.
     tokio::spawn(async move {
@@ -116,7 +112,20 @@ pub async fn forward(
     }
 }
 
-fn answer(response: Response<Incoming>) -> Response<ReplyBody> {
+/// A transport to the backend, within the limit.
+pub(super) async fn opened(
+    backend: &dyn Backend,
+    limits: ProxyLimits,
+) -> Result<Box<dyn BackendIo>, ProxyError> {
+    match timeout(limits.connect, backend.dial()).await {
+        Ok(Ok(transport)) => Ok(transport),
+        Ok(Err(error)) => Err(ProxyError::Unreachable(error)),
+        Err(_) => Err(ProxyError::ConnectSlow { seconds: limits.connect.as_secs() }),
+    }
+}
+
+/// The backend's answer as the front sends it.
+pub(super) fn answer(response: Response<Incoming>) -> Response<ReplyBody> {
     let (mut head, body) = response.into_parts();
     clean_response_headers(&mut head.headers);
     head.version = Version::HTTP_11;

@@ -41,6 +41,11 @@ pub struct ForwardedBy {
     pub prefix: String,
 }
 
+/// Whether a client asks for another protocol on its connection.
+pub fn wants_upgrade(headers: &HeaderMap) -> bool {
+    has_token(headers, &CONNECTION, "upgrade") && headers.contains_key(UPGRADE)
+}
+
 /// Makes a client's headers fit for a backend. Gives the protocol of an upgrade, which then is to be passed on.
 pub fn clean_request_headers(headers: &mut HeaderMap, by: &ForwardedBy) -> Option<HeaderValue> {
     let upgrade = has_token(headers, &CONNECTION, "upgrade").then(|| headers.get(UPGRADE).cloned()).flatten();

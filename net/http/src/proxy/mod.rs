@@ -4,9 +4,11 @@
 //! retries (the caller knows what is safe), rewriting of bodies and redirects.
 
 mod backend;
+mod exchange;
 mod forward;
 mod hygiene;
 
 pub use backend::{Backend, BackendIo, Dialing, TcpBackend, TlsBackend};
+pub use exchange::fetch;
 pub use forward::{ProxyError, ProxyLimits, forward};
-pub use hygiene::{ForwardedBy, clean_request_headers, clean_response_headers};
+pub use hygiene::{ForwardedBy, clean_request_headers, clean_response_headers, wants_upgrade};

@@ -4,11 +4,13 @@
 //! [`World`](virtual_time::World) instead, which then says what time it is, when a task runs and how long a sync
 //! takes; threads that entered none still get tokio. The rest of the crate asks this module and cannot tell.
 
+mod patience;
 #[cfg(not(feature = "virtual-time"))]
 mod real_time;
 #[cfg(feature = "virtual-time")]
 pub mod virtual_time;
 
+pub(crate) use patience::EndsByItself;
 #[cfg(not(feature = "virtual-time"))]
 pub(crate) use real_time::*;
 #[cfg(feature = "virtual-time")]

@@ -24,6 +24,8 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::oneshot;
 
+pub use super::patience::{Elapsed, Timeout};
+
 /// Where time passes as someone says. Everything is meant for the task that asks.
 pub trait World: Send + Sync {
     /// The time of day of the machine that the task runs on, since some origin.
@@ -120,7 +122,7 @@ pub(crate) fn sleep(duration: Duration) -> BoxFuture<'static, ()> {
 }
 
 pub(crate) fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Box::pin(future), sleep: sleep(duration) }
+    Timeout::new(future, sleep(duration))
 }
 
 /// openraft's runtime.
@@ -188,33 +190,6 @@ impl Sub for Instant {
 impl SubAssign<Duration> for Instant {
     fn sub_assign(&mut self, span: Duration) {
         self.0 -= span;
-    }
-}
-
-/// The time was up.
-#[derive(Debug)]
-pub struct Elapsed;
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was up")
-    }
-}
-
-/// A future with a limit; one that is ready at the limit wins.
-pub struct Timeout<F> {
-    future: Pin<Box<F>>,
-    sleep: BoxFuture<'static, ()>,
-}
-
-impl<F: Future> Future for Timeout<F> {
-    type Output = Result<F::Output, Elapsed>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        self.sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
     }
 }
 
@@ -300,7 +275,7 @@ impl AsyncRuntime for Runtime {
         deadline: Self::Instant,
         future: F,
     ) -> Self::Timeout<R, F> {
-        Timeout { future: Box::pin(future), sleep: Self::sleep_until(deadline) }
+        Timeout::new(future, Self::sleep_until(deadline))
     }
 
     fn is_panic(error: &Self::JoinError) -> bool {

@@ -29,7 +29,13 @@ fn config() -> Configuration<bincode::config::LittleEndian, bincode::config::Var
 }
 
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    encode_about(value, 64)
+}
+
+/// The same for a value that takes about so many bytes: it is not moved while it grows.
+pub(crate) fn encode_about<T: Serialize>(value: &T, bytes: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes + 1);
+    out.push(VERSION);
     bincode::serde::encode_into_std_write(value, &mut out, standard())
         .expect("memory does not fail, and the types have no shape that bincode refuses");
     out

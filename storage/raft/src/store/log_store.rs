@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
-use super::log_writer::{self, DirLock, Job, to_io};
+use super::log_writer::{self, CommittedMark, DirLock, Job, to_io};
 use super::sync_watch::SyncWatch;
 use super::tail::Tail;
 use super::types::{Entry, LogId, TypeConfig, Vote};
@@ -28,6 +28,7 @@ pub(super) struct LogStore {
     db: Arc<dyn LogDb>,
     tail: Arc<RwLock<Tail>>,
     marks: Arc<RwLock<Marks>>,
+    committed: Arc<CommittedMark>,
     jobs: mpsc::Sender<Job>,
     watch: Arc<SyncWatch>,
 }
@@ -60,8 +61,10 @@ impl LogStore {
         };
         let tail = Arc::new(RwLock::new(Tail::default()));
         let watch = Arc::new(SyncWatch::new());
-        let jobs = log_writer::start(db.clone(), tail.clone(), reserve, watch.clone(), lock)?;
-        Ok(Self { db, tail, marks: Arc::new(RwLock::new(marks)), jobs, watch })
+        let committed = Arc::new(CommittedMark::default());
+        let jobs =
+            log_writer::start(db.clone(), tail.clone(), reserve, committed.clone(), watch.clone(), lock)?;
+        Ok(Self { db, tail, marks: Arc::new(RwLock::new(marks)), committed, jobs, watch })
     }
 
     /// How long the disk takes at the moment.
@@ -130,15 +133,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let encoded = codec::encode(vote);
+        let (encoded, asked) = (codec::encode(vote), rt::Instant::now());
         self.ask(|answer| Job::Vote(encoded, answer)).await?;
+        self.watch.vote_saved(asked);
         self.marks.write().vote = Some(*vote);
         Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         self.marks.write().committed = committed;
-        self.submit(Job::Committed(codec::encode(&committed))).await
+        self.committed.set(committed);
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {

@@ -3,23 +3,27 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
 use super::sync_watch::SyncWatch;
-use super::tail::Tail;
-use super::types::{Entry, TypeConfig};
+use super::tail::{Tail, size_bytes};
+use super::types::{Entry, LogId, TypeConfig};
 use crate::disk::{DiskLock, Reserve};
 use crate::log_db::{LogDb, LogEntry, LogError};
-use crate::rt;
+use crate::rt::{self, Instant};
 
 /// Jobs that may wait for the writer; more is backpressure on the Raft core.
 const QUEUE_JOBS: usize = 1024;
 /// Payload that goes into one sync at most, in bytes: bounds the wait of the first job.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Shortest time between two committed marks.
+const COMMITTED_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Keeps the data directory for whoever still writes to it.
 pub(super) type DirLock = Arc<Box<dyn DiskLock>>;
@@ -30,8 +34,6 @@ pub(super) enum Job {
     Append(Vec<Entry>, IOFlushed<TypeConfig>),
     /// The vote; answered when durable.
     Vote(Vec<u8>, oneshot::Sender<Result<(), LogError>>),
-    /// The committed mark: becomes durable with whatever comes next, and costs no sync of its own.
-    Committed(Vec<u8>),
     /// Entries from this index go; answered when durable.
     Truncate(u64, oneshot::Sender<Result<(), LogError>>),
     /// Entries up to this index go.
@@ -43,6 +45,7 @@ pub(super) fn start(
     db: Arc<dyn LogDb>,
     tail: Arc<RwLock<Tail>>,
     reserve: Option<Arc<Reserve>>,
+    committed: Arc<CommittedMark>,
     watch: Arc<SyncWatch>,
     lock: Option<DirLock>,
 ) -> io::Result<mpsc::Sender<Job>> {
@@ -54,7 +57,8 @@ pub(super) fn start(
         waiting: Vec::new(),
         bytes: 0,
         due: false,
-        committed: None,
+        committed,
+        marked: None,
         watch,
         _lock: lock,
     };
@@ -66,6 +70,17 @@ pub(super) fn start(
     Ok(jobs)
 }
 
+/// The newest committed mark that is not written yet. It only speeds up the next start, so it wakes nobody: it is
+/// written now and then with what is synced anyway, and at the end.
+#[derive(Default)]
+pub(super) struct CommittedMark(Mutex<Option<LogId>>);
+
+impl CommittedMark {
+    pub(super) fn set(&self, committed: Option<LogId>) {
+        *self.0.lock() = committed;
+    }
+}
+
 struct Writer {
     db: Arc<dyn LogDb>,
     tail: Arc<RwLock<Tail>>,
@@ -75,8 +90,9 @@ struct Writer {
     bytes: usize,
     /// Something was carried out that is to be synced.
     due: bool,
-    /// The newest committed mark, not written yet: it only speeds up the next start.
-    committed: Option<Vec<u8>>,
+    committed: Arc<CommittedMark>,
+    /// When the committed mark was written last.
+    marked: Option<Instant>,
     watch: Arc<SyncWatch>,
     /// Released when the last write is done, not before.
     _lock: Option<DirLock>,
@@ -117,10 +133,10 @@ impl Writer {
     }
 
     fn carry_out(&mut self, job: Job) {
-        self.due |= !matches!(job, Job::Committed(_));
+        self.due = true;
         match job {
             Job::Append(entries, done) => match self.append(&entries) {
-                Ok(()) => self.waiting.push(done),
+                Ok(()) => self.wait(done),
                 Err(error) => done.io_completed(Err(to_io(error))),
             },
             Job::Vote(vote, answer) => {
@@ -135,21 +151,32 @@ impl Writer {
                 let purged = self.with_room(|db| db.purge(upto, &mark));
                 self.answer(answer, purged);
             }
-            Job::Committed(mark) => self.committed = Some(mark),
         }
     }
 
-    fn write_committed(&mut self) {
-        let Some(mark) = self.committed.take() else { return };
-        // Only speeds up the next start; a closed log reports itself with the next append.
-        if let Err(error) = self.db.save_committed(&mark) {
+    /// Openraft's own answers say that everything up to an entry is durable: the last one does for all. More than one in
+    /// a row would also make it pause for a tick of its timer, a millisecond or two.
+    fn wait(&mut self, done: IOFlushed<TypeConfig>) {
+        match self.waiting.last_mut() {
+            Some(last) if matches!((&*last, &done), (IOFlushed::Notify(_), IOFlushed::Notify(_))) => *last = done,
+            _ => self.waiting.push(done),
+        }
+    }
+
+    /// True when there was a mark to write.
+    fn write_committed(&mut self) -> bool {
+        let Some(mark) = self.committed.0.lock().take() else { return false };
+        self.marked = Some(Instant::now());
+        // A closed log reports itself with the next append.
+        if let Err(error) = self.db.save_committed(&codec::encode(&Some(mark))) {
             tracing::debug!(%error, "the committed mark was not saved");
         }
+        true
     }
 
     /// Nothing will come any more: the next start shall find the newest mark.
     fn finish(&mut self) {
-        if self.committed.is_some() {
+        if self.write_committed() {
             self.settle();
         }
     }
@@ -157,7 +184,10 @@ impl Writer {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LogError> {
         let encoded: Vec<LogEntry> = entries
             .iter()
-            .map(|entry| LogEntry { index: entry.log_id.index, payload: codec::encode(entry).into() })
+            .map(|entry| LogEntry {
+                index: entry.log_id.index,
+                payload: codec::encode_about(entry, size_bytes(entry)).into(),
+            })
             .collect();
         self.with_room(|db| db.append(&encoded))?;
         self.bytes += encoded.iter().map(|e| e.payload.len()).sum::<usize>();
@@ -179,7 +209,9 @@ impl Writer {
     /// One sync for everything appended, then the answers.
     fn settle(&mut self) {
         (self.bytes, self.due) = (0, false);
-        self.write_committed();
+        if self.marked.is_none_or(|at| at.elapsed() >= COMMITTED_INTERVAL) {
+            self.write_committed();
+        }
         let synced = self.watch.during(|| self.db.sync());
         match &synced {
             Ok(Some(last)) => self.tail.write().trim(*last),

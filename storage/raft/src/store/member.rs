@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::{RaftMetrics, RaftServerMetrics};
 use tokio::sync::{Notify, watch};
 use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
@@ -82,7 +83,13 @@ impl RaftStore {
         .map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
-        let network = Network { transport, cluster: identity.cluster, me, pre_votes: Arc::default() };
+        let network = Network {
+            transport,
+            cluster: identity.cluster,
+            me,
+            pre_votes: Arc::default(),
+            sync_watch: sync_watch.clone(),
+        };
         let raft_config = Arc::new(config.for_raft(identity.cluster)?);
         let raft = Raft::new(identity.member, raft_config, network.clone(), log, machine)
             .await
@@ -130,12 +137,22 @@ impl RaftStore {
     }
 }
 
+/// Follows openraft's numbers for who leads. Those of the server change with a vote, a role or the membership; all
+/// numbers together with every entry, which would wake this several times for each write. The former are sent first:
+/// so the latter are looked at until they agree.
 fn watch_leadership(raft: &RaftHandle, changed: Arc<Notify>) -> watch::Receiver<Leadership> {
-    let mut metrics = raft.metrics();
+    let (mut server, mut metrics) = (raft.server_metrics(), raft.metrics());
     let (sender, receiver) = watch::channel(Leadership::of(&metrics.borrow_and_update()));
     rt::spawn(async move {
-        while metrics.changed().await.is_ok() {
-            let now = Leadership::of(&metrics.borrow_and_update());
+        while server.changed().await.is_ok() {
+            let mut wanted = server.borrow_and_update().clone();
+            while !agrees(&metrics.borrow_and_update(), &wanted) {
+                if metrics.changed().await.is_err() {
+                    break;
+                }
+                wanted = server.borrow_and_update().clone();
+            }
+            let now = Leadership::of(&metrics.borrow_watched());
             if sender.send_if_modified(|before| std::mem::replace(before, now) != now) {
                 changed.notify_waiters();
             }
@@ -149,6 +166,11 @@ fn watch_leadership(raft: &RaftHandle, changed: Arc<Notify>) -> watch::Receiver<
         changed.notify_waiters();
     });
     receiver
+}
+
+fn agrees(all: &RaftMetrics<TypeConfig>, server: &RaftServerMetrics<TypeConfig>) -> bool {
+    let role = (all.vote, all.state, all.current_leader);
+    all.running_state.is_err() || role == (server.vote, server.state, server.current_leader)
 }
 
 impl Inner {

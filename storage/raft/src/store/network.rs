@@ -23,6 +23,8 @@ use super::codec;
 use super::error::StoreError;
 use super::pre_votes::PreVotes;
 use super::snapshot_file::SnapshotFile;
+use super::sync_watch::SyncWatch;
+use super::tail::size_bytes;
 use super::transport::{Duplex, Lane, RaftTransport, Target, TransportError};
 use super::types::{Peer, TypeConfig, Vote};
 use super::wire::{Answer, Ask, Envelope, Reply};
@@ -35,6 +37,9 @@ const PIPELINE_REQUESTS: usize = 8;
 /// with less, a busy follower would be sent the same entries again and again. openraft's own hint is a part of the
 /// heartbeat interval.
 const APPEND_ANSWER_LIMIT: Duration = Duration::from_millis(1000);
+/// Longest wait for a vote: above what a slow disk takes to make it durable. openraft's own limit is the shortest
+/// election time-out.
+const VOTE_ANSWER_LIMIT: Duration = Duration::from_millis(3000);
 /// Pause before entries are sent again to a member that could not be reached.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Part of a snapshot in one message, in bytes.
@@ -47,6 +52,7 @@ pub(super) struct Network {
     pub(super) cluster: ClusterId,
     pub(super) me: (MemberId, DatabaseId),
     pub(super) pre_votes: Arc<PreVotes>,
+    pub(super) sync_watch: Arc<SyncWatch>,
 }
 
 impl Network {
@@ -220,9 +226,10 @@ impl RaftNetworkV2<TypeConfig> for Client {
     async fn vote(
         &mut self,
         rpc: VoteRequest<TypeConfig>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
-        match self.call(Lane::Heartbeat, Ask::Vote(rpc), option.hard_ttl()).await? {
+        let asked = self.call(Lane::Heartbeat, Ask::Vote(rpc), VOTE_ANSWER_LIMIT);
+        match rt::EndsByItself::new(asked).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.odd()),
         }
@@ -233,7 +240,8 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, Failure> {
-        if !self.network.pre_votes.ask(rt::Instant::now()) {
+        let network = &self.network;
+        if network.sync_watch.is_settling() || !network.pre_votes.ask(rt::Instant::now()) {
             return Err(Unreachable::from_string("another member is being elected").into());
         }
         match self.call(Lane::Heartbeat, Ask::PreVote(rpc), option.hard_ttl()).await? {
@@ -291,7 +299,8 @@ where
             let Ok(slot) = pumped.slots.acquire().await else { return };
             slot.forget();
             pumped.owed.fetch_add(1, Ordering::AcqRel);
-            if send.send(codec::encode(&request).into()).await.is_err() {
+            let bytes = request.entries.iter().map(size_bytes).sum();
+            if send.send(codec::encode_about(&request, bytes).into()).await.is_err() {
                 return;
             }
         }

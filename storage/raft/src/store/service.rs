@@ -133,7 +133,9 @@ impl Inner {
                 let candidate = *rpc.vote.leader_id().node_id();
                 let mut said = self.raft.pre_vote(rpc).await.map_err(|e| fatal(&e))?;
                 let (now, me) = (rt::Instant::now(), self.network.me.0);
-                said.vote_granted = said.vote_granted && self.network.pre_votes.promise(now, me, candidate);
+                said.vote_granted = said.vote_granted
+                    && !self.sync_watch.is_settling()
+                    && self.network.pre_votes.promise(now, me, candidate);
                 Answer::Vote(said)
             }
             Ask::Append(rpc) => Answer::Append(self.raft.append_entries(rpc).await.map_err(|e| fatal(&e))?),

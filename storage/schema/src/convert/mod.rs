@@ -127,7 +127,12 @@ fn settle(object: &mut Value, kind: &str, (group, version): (&str, &str)) -> Res
     object.put("apiVersion", to.clone());
     let malformed = |why: String| ConvertError::Malformed { kind: kind.to_owned(), to: to.clone(), why };
     let of = lookup(group, version, kind).ok_or_else(|| malformed("its type is not known".to_owned()))?;
-    conform(object, of).map(|_| ()).map_err(|error| malformed(error.to_string()))
+    conform(object, of).map_err(|error| malformed(error.to_string()))?;
+    // The newer form of events always shows its time.
+    if (group, kind) == ("events.k8s.io", "Event") && !object.has("eventTime") {
+        object.put("eventTime", Value::Null);
+    }
+    Ok(())
 }
 
 /// Renames fields.

@@ -192,6 +192,11 @@ impl ErrorList {
         self.add(ErrorType::NotFound, field, bad_value(value), "");
     }
 
+    /// A reference to something that is not there, and what there is.
+    pub fn not_found_why(&mut self, field: &Path<'_>, value: &Value, why: &str) {
+        self.add(ErrorType::NotFound, field, bad_value(value), why);
+    }
+
     /// A value of more than `limit_bytes` bytes.
     pub fn too_long(&mut self, field: &Path<'_>, limit_bytes: usize) {
         self.add(ErrorType::TooLong, field, String::new(), format!("must have at most {limit_bytes} bytes"));

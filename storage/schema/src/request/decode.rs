@@ -91,10 +91,10 @@ pub fn decode(body: &[u8], target: &Target<'_>, validation: FieldValidation) -> 
         )));
     }
     let value = if document.value.is_null() { Value::Object(serde_json::Map::new()) } else { document.value };
-    decode_value(value, document.duplicates, target, validation)
+    decode_value(value, json::repeated(&document.duplicates), target, validation)
 }
 
-/// Decodes a JSON value (from YAML, say) into the target's kind. `duplicates` are paths of repeated keys.
+/// Decodes a JSON value (from YAML, say) into the target's kind. `duplicates` says what there is to say of repeated keys.
 ///
 /// # Errors
 /// As [`decode`].
@@ -153,7 +153,7 @@ fn complain(
     unknown: &[String],
     validation: FieldValidation,
 ) -> Result<Vec<String>, String> {
-    let mut complaints: Vec<String> = duplicates.iter().map(|p| format!("duplicate field \"{p}\"")).collect();
+    let mut complaints = duplicates.to_vec();
     complaints.extend(unknown.iter().map(|p| format!("unknown field \"{p}\"")));
     match validation {
         FieldValidation::Ignore => Ok(Vec::new()),

@@ -42,7 +42,7 @@ pub fn patch_object(
     })?;
     let mut object = old.clone();
     let duplicates: Vec<String> =
-        if patch_type == PatchType::Json { Vec::new() } else { document.duplicates.clone() };
+        if patch_type == PatchType::Json { Vec::new() } else { json::repeated(&document.duplicates) };
     let mut shown = String::new();
     match patch_type {
         PatchType::Json => apply_json_patch(&mut object, &document.value).map_err(|e| e.to_status())?,

@@ -131,6 +131,7 @@ pub(super) fn reset_fields(group: &str, kind: &str, has_status: bool, subresourc
                 set.insert_fields(&["spec"]);
             }
         }
+        "finalize" => set.insert_fields(&["status"]),
         "status" => {
             set.insert_fields(&["spec"]);
             match (group, kind) {

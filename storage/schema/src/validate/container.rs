@@ -102,6 +102,7 @@ fn one(
         }
     }
     resources(container.at("resources"), &path.child("resources"), errors);
+    device_claims(container, spec, &path.child("resources").child("claims"), errors);
     security(container.at("securityContext"), &path.child("securityContext"), errors);
     if role == Role::Main || container.text("restartPolicy") == "Always" {
         lifecycle(container.at("lifecycle"), &path.child("lifecycle"), errors);
@@ -118,8 +119,54 @@ fn one(
             }
         }
     }
-    if role == Role::Ephemeral && !container.list("ports").is_empty() {
-        errors.forbidden(&path.child("ports"), "cannot be set for an Ephemeral Container");
+    if role == Role::Ephemeral {
+        ephemeral(container, spec, path, errors);
+    }
+}
+
+/// Device claims that a container uses are the pod's, each once.
+fn device_claims(container: &Value, spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let mut names: Vec<&str> = spec.list("resourceClaims").iter().map(|claim| claim.text("name")).collect();
+    names.sort_unstable();
+    let mut seen = Vec::new();
+    for (i, claim) in container.at("resources").list("claims").iter().enumerate() {
+        let (at, name) = (path.index(i), claim.text("name"));
+        let whole = (name, claim.text("request"));
+        if name.is_empty() {
+            errors.required(&at, "");
+        } else if seen.contains(&whole) {
+            errors.duplicate(&at, claim.at("name"));
+        } else if !names.contains(&name) {
+            let what = if names.is_empty() {
+                " which is empty".to_owned()
+            } else {
+                format!(": {}", names.join(", "))
+            };
+            let why = format!("must be one of the names in pod.spec.resourceClaims{what}");
+            errors.not_found_why(&at, claim.at("name"), &why);
+        }
+        seen.push(whole);
+    }
+}
+
+/// What only ephemeral containers must keep to.
+fn ephemeral(container: &Value, spec: &Value, path: &Path<'_>, errors: &mut ErrorList) {
+    let text = "cannot be set for an Ephemeral Container";
+    if !container.list("ports").is_empty() {
+        errors.forbidden(&path.child("ports"), text);
+    }
+    let mounts = path.child("volumeMounts");
+    for (i, mount) in container.list("volumeMounts").iter().enumerate() {
+        for field in ["subPath", "subPathExpr"] {
+            if !mount.text(field).is_empty() {
+                errors.forbidden(&mounts.index(i).child(field), text);
+            }
+        }
+    }
+    let target = container.text("targetContainerName");
+    let mut others = spec.list("containers").iter().chain(spec.list("initContainers"));
+    if !target.is_empty() && !others.any(|other| other.text("name") == target) {
+        errors.not_found(&path.child("targetContainerName"), container.at("targetContainerName"));
     }
 }
 

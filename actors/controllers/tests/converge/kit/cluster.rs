@@ -1,6 +1,6 @@
 //! [`Cluster`]: the API as controllers meet it: revisions, uids, conflicts, graceful deletion, finalizers, garbage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -29,7 +29,8 @@ impl Snapshot {
         group: &'a str,
         plural: &'a str,
     ) -> impl Iterator<Item = (&'a Place, &'a Arc<Value>)> {
-        self.objects.iter().filter(move |((g, p, ..), _)| *g == group && *p == plural)
+        let first: Place = (group.to_owned(), plural.to_owned(), String::new(), String::new());
+        self.objects.range(first..).take_while(move |((g, p, ..), _)| *g == group && *p == plural)
     }
 
     pub(crate) fn everything(&self) -> Vec<(Resource, Arc<Value>)> {
@@ -59,8 +60,8 @@ fn place(resource: &Resource, object: &Value) -> Place {
 
 impl Objects for Snapshot {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let mut found = self.of(group, resource).filter(|((.., ns, n), _)| ns == namespace && n == name);
-        found.next().map(|(_, object)| object.clone())
+        let place = (group.to_owned(), resource.to_owned(), namespace.to_owned(), name.to_owned());
+        self.objects.get(&place).cloned()
     }
 
     fn list(&self, group: &str, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
@@ -280,10 +281,10 @@ impl Cluster {
 
     /// Deletes what belongs to owners that are no more; true when there was something.
     pub(crate) fn collect_garbage(&mut self, now: Moment) -> bool {
-        let uids: Vec<&str> =
+        let uids: BTreeSet<&str> =
             self.state.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
         let garbage = self.state.objects.iter().find(|(_, object)| {
-            let lost = controller_uid(object).is_some_and(|owner| !uids.contains(&owner));
+            let lost = controller_uid(object).is_some_and(|owner| !uids.contains(owner));
             lost && object["metadata"]["deletionTimestamp"].is_null()
         });
         let Some(((group, plural, ..), object)) = garbage else { return false };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trireme_controllers::{
     Change, Controller, Key, Limits, Look, Outcome, Plan, Refused, WorkQueue, Write, resources,
 };
@@ -133,13 +133,34 @@ pub(crate) struct Runner {
     pub(crate) laws: Vec<Law>,
     /// The kit collects garbage by itself.
     pub(crate) collects_garbage: bool,
+    /// How pods end that do not run for ever; 0 if the story does not say.
+    pub(crate) exit_code: Option<ExitCode>,
+}
+
+/// The exit code of a pod that ends.
+pub(crate) type ExitCode = Box<dyn FnMut(&Value, &mut Rng) -> i64>;
+
+/// A pod that is meant to end.
+fn ends(pod: &Value) -> bool {
+    pod["spec"]["restartPolicy"] == "Never"
+}
+
+fn is_finished(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
+}
+
+/// The only node that a pod may be on.
+fn pinned(pod: &Value) -> Option<&str> {
+    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str()
 }
 
 impl Runner {
     pub(crate) fn new(seed: u64, controllers: Vec<Box<dyn Controller>>) -> Self {
         let hosts = controllers.into_iter().map(Host::new).collect();
         let (cluster, rng, now) = (Cluster::default(), Rng::new(seed), Tick::from_millis(1));
-        Self { cluster, rng, hosts, now, laws: Vec::new(), collects_garbage: true }
+        let laws = Vec::new();
+        Self { cluster, rng, hosts, now, laws, collects_garbage: true, exit_code: None }
     }
 
     pub(crate) fn moment(&self) -> Moment {
@@ -188,14 +209,26 @@ impl Runner {
         let pods = self.cluster.state.all(&resources::PODS);
         let Some(index) = self.rng.index(pods.len()) else { return };
         let pod = &pods[index];
-        if !pod["metadata"]["deletionTimestamp"].is_null() {
-            return self.cluster.vanish(&resources::PODS, pod);
-        }
         let mut new = (**pod).clone();
+        if !pod["metadata"]["deletionTimestamp"].is_null() {
+            let held = pod["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+            if !held {
+                return self.cluster.vanish(&resources::PODS, pod);
+            }
+            if !is_finished(pod) {
+                new["status"]["phase"] = json!("Failed");
+                self.cluster.update(&resources::PODS, "status", &new).expect("the kit sees the latest");
+            }
+            return;
+        }
         let ready = |status: &str| json!([{"type": "Ready", "status": status, "lastTransitionTime": moment.to_time()}]);
         let is_ready = pod["status"]["conditions"][0]["status"] == "True";
         if pod["spec"]["nodeName"].is_null() {
-            new["spec"]["nodeName"] = json!(format!("n{}", self.rng.below(3)));
+            new["spec"]["nodeName"] = match pinned(pod) {
+                Some(node) if self.cluster.find(&resources::NODES, "", node).is_none() => return,
+                Some(node) => json!(node),
+                None => json!(format!("n{}", self.rng.below(3))),
+            };
             self.cluster.update(&resources::PODS, "", &new).expect("the kit sees the latest");
             return;
         }
@@ -208,9 +241,46 @@ impl Runner {
             Some("Running") if faults && self.rng.chance(1, 40) => {
                 new["status"] = json!({"phase": "Failed", "conditions": ready("False")});
             }
+            Some("Running") if ends(pod) => {
+                let code = self.exit_code.as_mut().map_or(0, |code| code(pod, &mut self.rng));
+                let ended = json!({"terminated": {"exitCode": code, "finishedAt": moment.to_time()}});
+                new["status"] = json!({
+                    "phase": if code == 0 { "Succeeded" } else { "Failed" },
+                    "conditions": ready("False"),
+                    "containerStatuses": [{"name": "c", "state": ended}],
+                });
+            }
             _ => return,
         }
         self.cluster.update(&resources::PODS, "status", &new).expect("the kit sees the latest");
+    }
+
+    /// The controllers work until none has anything to do now; nobody runs pods.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..REST_STEPS {
+            self.now += Duration::from_millis(1);
+            let moment = self.moment();
+            let mut busy = false;
+            for host in &mut self.hosts {
+                while host.see_one(self.now, &self.cluster) {
+                    busy = true;
+                }
+                busy |= host.begin(self.now, moment);
+                while host.carry_on(self.now, moment, &mut self.cluster) {
+                    busy = true;
+                }
+            }
+            self.judge();
+            if !busy {
+                return;
+            }
+        }
+        panic!("not settled after {REST_STEPS} rounds");
+    }
+
+    /// Lets time pass for everybody.
+    pub(crate) fn advance(&mut self, time: Duration) {
+        self.now += time;
     }
 
     /// Everybody works until nobody has anything to do.
@@ -248,8 +318,8 @@ impl Runner {
             self.run_a_pod(false);
         }
         let restless = self.cluster.state.all(&resources::PODS).iter().any(|pod| {
-            let done = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
-                || pod["status"]["conditions"][0]["status"] == "True";
+            let ready = pod["status"]["conditions"][0]["status"] == "True";
+            let done = is_finished(pod) || (ready && !ends(pod));
             !done || !pod["metadata"]["deletionTimestamp"].is_null()
         });
         self.judge();

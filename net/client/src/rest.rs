@@ -1,0 +1,211 @@
+//! [`Rest`]: one request, one answer.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::AsyncBufRead;
+use http::{Method, Request, header};
+use http_body_util::BodyExt;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::Value;
+
+use crate::error::{ClientError, Refusal};
+
+/// The format of plain objects.
+const JSON: &str = "application/json";
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// Method.
+    pub method: Method,
+    /// Path, such as `/api/v1/namespaces/default/pods`.
+    pub path: &'a str,
+    /// Parameters; they are escaped here.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Accepted formats.
+    pub accept: &'a str,
+    /// Content type and body.
+    pub body: Option<(&'a str, Vec<u8>)>,
+}
+
+impl<'a> Ask<'a> {
+    /// Reads a path.
+    pub fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, query: &[], accept: JSON, body: None }
+    }
+
+    /// Sends an object to a path.
+    pub fn send(method: Method, path: &'a str, object: &Value) -> Self {
+        Self { method, path, query: &[], accept: JSON, body: Some((JSON, object.to_string().into_bytes())) }
+    }
+
+    /// With parameters.
+    #[must_use]
+    pub fn with(self, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// With other formats accepted.
+    #[must_use]
+    pub fn accepting(self, accept: &'a str) -> Self {
+        Self { accept, ..self }
+    }
+
+    /// Path and parameters.
+    pub fn target(&self) -> String {
+        let mut target = self.path.to_owned();
+        for (at, (name, value)) in self.query.iter().enumerate() {
+            target.push(if at == 0 && !self.path.contains('?') { '?' } else { '&' });
+            escape(name, &mut target);
+            target.push('=');
+            escape(value, &mut target);
+        }
+        target
+    }
+}
+
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+/// A connection to a cluster under one identity. Clones are cheap and share connections.
+#[derive(Clone)]
+pub struct Rest {
+    client: Client,
+    server: String,
+    namespace: String,
+}
+
+impl Rest {
+    /// By a kubeconfig file; `context` instead of its current one.
+    ///
+    /// # Errors
+    /// [`ClientError::Config`]: the file is missing, malformed, or names what is not there.
+    pub async fn open(kubeconfig: &Path, context: Option<&str>) -> Result<Self, ClientError> {
+        let read = Kubeconfig::read_from(kubeconfig);
+        let read = read.map_err(|error| ClientError::Config(format!("{}: {error}", kubeconfig.display())))?;
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(read, &options).await;
+        Self::connect(
+            config.map_err(|error| ClientError::Config(format!("{}: {error}", kubeconfig.display())))?,
+        )
+    }
+
+    /// By settings made in memory.
+    ///
+    /// # Errors
+    /// [`ClientError::Config`].
+    pub fn connect(mut config: Config) -> Result<Self, ClientError> {
+        // Watches and logs are silent for long; what is asked has its own limits.
+        config.read_timeout = None;
+        let server = config.cluster_url.to_string();
+        let namespace = config.default_namespace.clone();
+        let client = Client::try_from(config).map_err(|error| ClientError::Config(error.to_string()))?;
+        Ok(Self { client, server, namespace })
+    }
+
+    /// The namespace that the context names, or `default`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The connection, for streams (exec, attach, port-forward).
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks, and reads the whole answer.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for any status but 2xx, and as the type says.
+    pub async fn bytes(&self, ask: &Ask<'_>) -> Result<Bytes, ClientError> {
+        let answer = self.client.send(self.request(ask)?.map(Into::into)).await;
+        let answer = answer.map_err(|error| self.unreachable(&error))?;
+        let code = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+        if (200..300).contains(&code) {
+            return Ok(body);
+        }
+        Err(ClientError::Refused(Box::new(Refusal::read(code, &body))))
+    }
+
+    /// Asks for an object.
+    ///
+    /// # Errors
+    /// As [`Rest::bytes`]; [`ClientError::Malformed`] when the answer is no JSON.
+    pub async fn json(&self, ask: &Ask<'_>) -> Result<Value, ClientError> {
+        let body = self.bytes(ask).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Malformed { path: ask.path.to_owned(), why: error.to_string() })
+    }
+
+    /// Asks, and gives the answer as it comes (logs, watches).
+    ///
+    /// # Errors
+    /// As [`Rest::bytes`].
+    pub async fn stream(
+        &self,
+        ask: &Ask<'_>,
+    ) -> Result<impl AsyncBufRead + Send + Unpin + use<>, ClientError> {
+        let answer = self.client.request_stream(self.request(ask)?).await;
+        answer.map(Box::pin).map_err(|error| match error {
+            kube::Error::Api(status) => {
+                let body = serde_json::to_vec(&status).unwrap_or_default();
+                let mut refusal = Refusal::read(status.code, &body);
+                refusal.message.clone_from(&status.message);
+                refusal.reason.clone_from(&status.reason);
+                ClientError::Refused(Box::new(refusal))
+            }
+            other => self.unreachable(&other),
+        })
+    }
+
+    fn request(&self, ask: &Ask<'_>) -> Result<Request<Vec<u8>>, ClientError> {
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(ask.target())
+            .header(header::ACCEPT, ask.accept);
+        if let Some((content_type, _)) = &ask.body {
+            request = request.header(header::CONTENT_TYPE, *content_type);
+        }
+        let body = ask.body.as_ref().map_or_else(Vec::new, |(_, body)| body.clone());
+        request.body(body).map_err(|error| ClientError::Config(format!("{}: {error}", ask.path)))
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> ClientError {
+        let mut why = error.to_string();
+        let mut cause = error.source();
+        while let Some(deeper) = cause {
+            why = deeper.to_string();
+            cause = deeper.source();
+        }
+        ClientError::Unreachable { server: self.server.clone(), why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_escaped() {
+        let query = [("labelSelector", "a=b,c in (d)"), ("watch", "true")];
+        let target = Ask::get("/api/v1/pods").with(&query).target();
+        assert_eq!(target, "/api/v1/pods?labelSelector=a%3Db%2Cc%20in%20%28d%29&watch=true");
+        assert_eq!(Ask::get("/x?y=1").with(&[("z", "2")]).target(), "/x?y=1&z=2");
+    }
+}

@@ -16,6 +16,6 @@ mod low;
 pub mod registry;
 mod shim;
 
-pub use builtin::{Builtin, BuiltinConfig};
+pub use builtin::{Builtin, BuiltinConfig, layers_in_use};
 pub use registry::Registries;
 pub use shim::run_shim;

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
 use crate::explain::ExplainCommand;
+use crate::image::ImageCommand;
 use crate::raft::args::{KvCommand, RaftCommand};
+use crate::shim::ShimArgs;
 
 /// Kubernetes-compatible cluster in one binary.
 #[derive(Debug, Parser)]
@@ -93,6 +95,12 @@ pub(crate) enum Command {
     /// Read and write single keys of the store, for tests.
     #[command(subcommand, hide = true)]
     Kv(KvCommand),
+    /// Fetch, import, build, list and remove images of this machine.
+    #[command(subcommand)]
+    Image(Box<ImageCommand>),
+    /// One pod's processes; started by the node, not by people.
+    #[command(hide = true)]
+    Shim(ShimArgs),
 }
 
 /// Where a process keeps its state.

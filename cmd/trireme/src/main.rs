@@ -10,6 +10,7 @@ mod connect;
 mod data_dir;
 mod durations;
 mod explain;
+mod image;
 mod launcher;
 mod log;
 mod machine;
@@ -18,6 +19,7 @@ mod permissions;
 mod progress;
 mod raft;
 mod revoke;
+mod shim;
 mod siege;
 mod signals;
 mod token;
@@ -68,6 +70,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),
         Command::Kv(command) => raft::run_kv(command),
+        Command::Image(command) => image::run(command),
+        Command::Shim(args) => shim::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -35,6 +35,8 @@ use trireme_node::{
     SandboxConfig, SandboxId, SandboxStats, SandboxStatus, Streams,
 };
 
+pub use self::recover::layers_in_use;
+
 use self::entries::State;
 use self::records::Layout;
 use crate::fail::{OrFail, Outcome, invalid, unavailable, unsupported};

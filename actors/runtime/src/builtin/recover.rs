@@ -1,11 +1,16 @@
 //! Finding again what an earlier process left: living sandboxes are met, half-made ones taken away.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use trireme_node::RuntimeError;
+
 use super::Builtin;
 use super::entries::SandboxEntry;
 use super::records::{ContainerEntry, ContainerRecord, Phase, SandboxRecord, load};
 use super::sandbox::{is_id, remove_orphan};
 use super::shim_client::ShimClient;
-use crate::fail::Outcome;
+use crate::fail::{Outcome, unavailable};
 use crate::image::store::{clear_and_remove, listing};
 
 impl Builtin {
@@ -79,4 +84,24 @@ impl Builtin {
         }
         self.pause_exited(&record.id);
     }
+}
+
+/// Layers, by folder name, that containers of a runtime on this data folder stand on, whether it runs or not.
+///
+/// # Errors
+/// A record that cannot be read: then nobody knows, and nothing may be collected.
+pub fn layers_in_use(data_dir: &Path) -> Result<BTreeSet<String>, RuntimeError> {
+    let mut all = BTreeSet::new();
+    for (pod, _) in listing(&data_dir.join("pods")) {
+        for (container, _) in listing(&pod.join("containers")) {
+            let path = container.join("container.json");
+            if !path.exists() {
+                continue;
+            }
+            let record: Option<ContainerRecord> = load(&path);
+            let record = record.ok_or_else(|| unavailable(format!("{} cannot be read", path.display())))?;
+            all.extend(record.layers);
+        }
+    }
+    Ok(all)
 }

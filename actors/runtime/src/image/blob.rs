@@ -1,6 +1,6 @@
 //! [`BlobWriter`]: content on its way into the store, hashed as it comes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,9 @@ impl BlobWriter {
     }
 
     /// Continues a half-written blob, hashing what is there; it stays when this writer is dropped.
-    pub(crate) fn resume(partial: &Path, folder: &Path) -> Outcome<Self> {
+    /// `file` is open for writing and locked.
+    pub(crate) fn resume(partial: &Path, folder: &Path, mut file: File) -> Outcome<Self> {
         let what = || format!("cannot continue {}", partial.display());
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(partial);
-        let mut file = file.or_fail(what)?;
         let mut hash = Sha256::new();
         let mut size = 0;
         let mut chunk = vec![0; 1 << 16];

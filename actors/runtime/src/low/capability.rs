@@ -21,9 +21,6 @@ const DEFAULT: [&str; 14] = [
 /// `CAP_SYS_ADMIN`.
 pub(crate) const SYS_ADMIN: u64 = 1 << 21;
 
-/// How many capabilities this build names; the kernel may know fewer or more.
-pub(crate) const COUNT: usize = NAMES.len();
-
 /// A capability's bit, by its name with or without `CAP_`.
 pub(crate) fn bit(name: &str) -> Option<u64> {
     let upper = name.to_ascii_uppercase();
@@ -31,11 +28,14 @@ pub(crate) fn bit(name: &str) -> Option<u64> {
     NAMES.iter().position(|known| *known == name).map(|at| 1 << at)
 }
 
-/// All that the running kernel knows.
+/// All that there is to give: what the kernel knows, and this process has itself.
 pub(crate) fn all() -> u64 {
     let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
     let last = last.and_then(|text| text.trim().parse::<u32>().ok()).unwrap_or(40).min(62);
-    (1 << (last + 1)) - 1
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let own = own.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(u64::MAX);
+    ((1 << (last + 1)) - 1) & own
 }
 
 /// The set of a container: all when privileged, else the default set, `ALL` first, then names added and dropped.

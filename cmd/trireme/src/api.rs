@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use trireme_apiserver::features::FeatureGates;
 use trireme_apiserver::{ApiService, ApiServiceParts, Mode, ServerConfig};
 use trireme_kernel::SupervisorRef;
-use trireme_pki::{ClusterAuthority, LiveTrust};
+use trireme_pki::{ClusterAuthority, Credentials, LiveTrust};
 use trireme_process::{Admin, random_u64, write_whole};
 use trireme_raft::store::{Role, Store};
 use trireme_scheduler_host::SchedulerSettings;
@@ -47,21 +47,15 @@ pub(crate) struct ApiMachine<'a> {
     pub(crate) path: String,
 }
 
-/// The components of this build.
-const BUILT: [Component; 4] = [Component::None, Component::Api, Component::Controllers, Component::Scheduler];
-
-/// Refuses components that this build does not have, and those that cannot stand together, by name.
+/// Refuses components that cannot stand together, by name.
 ///
 /// # Errors
 /// Names the first of them.
 pub(crate) fn check_components(components: &[Component]) -> anyhow::Result<()> {
-    if let Some(missing) = components.iter().find(|component| !BUILT.contains(component)) {
-        bail!("--components: {missing} is not built yet; use --components api,controllers,scheduler");
-    }
     if components.contains(&Component::None) && components.len() > 1 {
         bail!("--components: none stands alone");
     }
-    for needs_api in [Component::Controllers, Component::Scheduler] {
+    for needs_api in [Component::Controllers, Component::Scheduler, Component::Node] {
         if components.contains(&needs_api) && !components.contains(&Component::Api) {
             bail!("--components: {needs_api} needs api beside it");
         }
@@ -157,7 +151,7 @@ pub(crate) async fn ready(
         }
     }
     write_whole(&data_dir.join(API_FILE), api.address().to_string().as_bytes())?;
-    let text = kubeconfig(&Admin::load(admin_folder)?, api.address());
+    let text = kubeconfig(&Admin::load(admin_folder)?.credentials, api.address());
     write_whole(&data_dir.join(KUBECONFIG_FILE), text.as_bytes())?;
     if let Some(file) = &args.kubeconfig {
         write_whole(file, text.as_bytes())
@@ -188,14 +182,14 @@ pub(crate) fn print_kubeconfig(args: &KubeconfigArgs) -> anyhow::Result<()> {
         None => known.trim().parse().with_context(|| format!("{API_FILE} is damaged"))?,
     };
     let admin = Admin::load(&data_dir::admin_folder(&folder))?;
-    crate::progress::print(kubeconfig(&admin, address).trim_end());
+    crate::progress::print(kubeconfig(&admin.credentials, address).trim_end());
     Ok(())
 }
 
-/// A kubeconfig for the administrator. Any kubectl takes it.
-fn kubeconfig(admin: &Admin, address: SocketAddr) -> String {
-    let (key, certificate) = admin.credentials.to_pem();
-    let authority = admin.credentials.ca().to_pem();
+/// A kubeconfig for whom the papers name. Any kubectl takes it.
+pub(crate) fn kubeconfig(credentials: &Credentials, address: SocketAddr) -> String {
+    let (key, certificate) = credentials.to_pem();
+    let authority = credentials.ca().to_pem();
     let encode = |text: &str| STANDARD.encode(text);
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: trireme\nclusters:\n- name: trireme\n  cluster:\n    server: \

@@ -25,6 +25,13 @@ pub(crate) enum Component {
     None,
 }
 
+impl Component {
+    /// What a server runs by itself.
+    pub(crate) const SERVER: [Self; 3] = [Self::Api, Self::Controllers, Self::Scheduler];
+    /// What a whole cluster in one process runs.
+    pub(crate) const ALL: [Self; 4] = [Self::Api, Self::Controllers, Self::Scheduler, Self::Node];
+}
+
 impl std::fmt::Display for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -40,14 +47,9 @@ impl std::fmt::Display for Component {
 /// The API server.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// What to run, comma-separated; what is not built yet is refused by name. Controllers and scheduler need the API beside them.
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "api,controllers,scheduler",
-        value_name = "NAMES"
-    )]
+    /// What to run, comma-separated: `up` runs all of it, a server api,controllers,scheduler. All but none need the API beside
+    /// them.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) components: Vec<Component>,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
@@ -88,6 +90,15 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
+    /// The same, with these components where none were named.
+    pub(crate) fn or_components(&self, default: &[Component]) -> Self {
+        let mut args = self.clone();
+        if args.components.is_empty() {
+            default.clone_into(&mut args.components);
+        }
+        args
+    }
+
     /// Whether a component is to run.
     pub(crate) fn runs(&self, component: Component) -> bool {
         self.components.contains(&component)

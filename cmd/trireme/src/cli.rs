@@ -12,6 +12,7 @@ use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
 use crate::explain::ExplainCommand;
 use crate::image::ImageCommand;
+use crate::node::NodeArgs;
 use crate::raft::args::{KvCommand, RaftCommand};
 use crate::shim::ShimArgs;
 
@@ -126,6 +127,9 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) api: ApiArgs,
 
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
     /// First address of the bus (UDP) and the API (TCP); further machines take the ports above it. Port 0 picks free ports.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
@@ -180,6 +184,9 @@ pub(crate) struct ServerArgs {
 
     #[command(flatten)]
     pub(crate) api: ApiArgs,
+
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 
     /// Address of the bus (UDP) and the API (TCP). Port 0 picks a free port once and keeps it over restarts.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]

@@ -14,9 +14,11 @@ use trireme_bus::{
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
+use trireme_client::Rest;
 use trireme_manager::{ControllerSettings, Manager};
+use trireme_node_host::NodeHost;
 use trireme_pki::{
-    IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
+    ClusterAuthority,     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
 };
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
 use trireme_process::{
@@ -35,6 +37,7 @@ use crate::api_args::{ApiArgs, Component};
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
 use crate::membership::{Membership, Way};
+use crate::node::{NodeArgs, NodeMachine};
 use crate::permissions::permissions;
 use crate::progress::print;
 use crate::signals;
@@ -50,9 +53,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Server, args.join, args.token.as_deref())?
         .signing_for(args.signing.cluster_signing_duration);
-    crate::api::check_components(&args.api.components)?;
-    crate::api::scheduler_settings(&args.api)?;
-    let serving = Serving { listen: args.listen, history: args.store_history, api: &args.api };
+    let api = args.api.or_components(&Component::SERVER);
+    crate::api::check_components(&api.components)?;
+    crate::api::scheduler_settings(&api)?;
+    let serving = Serving { listen: args.listen, history: args.store_history, api: &api, node: &args.node };
     Machine::start(&args.machine, way, Some(serving))?.run()
 }
 
@@ -70,6 +74,8 @@ struct Serving<'a> {
     history: Duration,
     /// How the Kubernetes API is served.
     api: &'a ApiArgs,
+    /// What runs pods, if anything does.
+    node: &'a NodeArgs,
 }
 
 struct Machine {
@@ -82,6 +88,11 @@ struct Machine {
     store: Option<Arc<StoreHost>>,
     /// Servers have one.
     api: Option<(ApiService, ApiArgs)>,
+    /// Servers hold it.
+    authority: Option<Arc<ClusterAuthority>>,
+    /// How pods are to be run here, and what runs them once it stands.
+    node: Option<NodeArgs>,
+    pods: Mutex<Option<NodeHost>>,
     // Held as long as the machine runs.
     data: DataDir,
 }
@@ -169,7 +180,11 @@ impl Machine {
         let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
-        Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
+        let node = serving.filter(|serving| serving.api.runs(Component::Node));
+        let node = node.map(|serving| serving.node.clone());
+        let authority = membership.authority.clone();
+        let pods = Mutex::new(None);
+        Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, authority, node, pods, data })
     }
 
     /// Runs until told to stop, then stops in order.
@@ -194,6 +209,12 @@ impl Machine {
                 store.hand_over().await;
             }
             let left = self.kernel.shutdown(STOP_GRACE).await;
+            let pods = self.pods.lock().take();
+            if let Some(node) = pods
+                && let Err(error) = node.tear_down().await
+            {
+                tracing::warn!(%error, "not all of the node is gone");
+            }
             if let Some(store) = &self.store {
                 store.close().await;
             }
@@ -201,6 +222,29 @@ impl Machine {
             tracing::info!(actors_left = left, "stopped");
             ready.map(|_| ())
         })
+    }
+
+    /// Starts the node, if this machine is to run pods, and waits until the cluster calls it Ready.
+    async fn run_pods(&self) -> anyhow::Result<()> {
+        let (Some(args), Some((api, api_args)), Some(authority)) = (&self.node, &self.api, &self.authority) else {
+            return Ok(());
+        };
+        let service_cidr = api_args.service_cidr.parse().context("--service-cidr")?;
+        let admin = Admin::load(&self.data.admin())?;
+        let admin = Rest::from_text(&crate::api::kubeconfig(&admin.credentials, api.address())).await?;
+        crate::node::ensure_dns_service(&admin, service_cidr).await?;
+        let machine = NodeMachine {
+            name: self.me.name(),
+            data_dir: &self.args.data.data_dir,
+            credentials: &crate::node::own_credentials(authority, self.me.name())?,
+            api: api.address(),
+            service_cidr,
+        };
+        let host = crate::node::start(args, machine, &self.kernel).await?;
+        api.server().set_node_dialer(Arc::new(host.dialer()));
+        let ready = crate::node::ready(&host).await;
+        *self.pods.lock() = Some(host);
+        ready
     }
 
     /// The tree is up when its last part answers from the book on disk.
@@ -215,6 +259,7 @@ impl Machine {
         if let (Some((api, args)), Some(store)) = (&self.api, &self.store) {
             crate::api::ready(api, store, args, &self.data.admin(), &self.args.data.data_dir).await?;
         }
+        self.run_pods().await?;
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");
         if let Some(file) = &self.args.ready_file {

@@ -15,6 +15,7 @@ mod launcher;
 mod log;
 mod machine;
 mod membership;
+mod node;
 mod permissions;
 mod progress;
 mod raft;

@@ -9,6 +9,7 @@ use trireme_pki::JoinRole;
 use trireme_process::cluster::CreateToken;
 use trireme_process::{Admin, Client, Inspect, MachineTree};
 
+use crate::api_args::Component;
 use crate::cli::{LogFormat, MachineArgs, ServerArgs, UpArgs};
 use crate::data_dir::{self, DataDir};
 use crate::launcher::{Event, Launcher, Program};
@@ -44,7 +45,8 @@ fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
         store_history: crate::durations::HISTORY_DEFAULT,
         machine,
         signing: args.signing.clone(),
-        api: args.api.clone(),
+        api: args.api.or_components(&Component::ALL),
+        node: args.node.clone(),
         listen: args.listen,
         join: None,
         token: None,
@@ -167,7 +169,8 @@ impl<'a> Up<'a> {
     /// The flags of the API server; the first server writes the kubeconfig.
     fn api_arguments(&self, name: &str) -> Vec<String> {
         let api = &self.args.api;
-        let components: Vec<String> = api.components.iter().map(ToString::to_string).collect();
+        let components: Vec<String> =
+            api.or_components(&Component::SERVER).components.iter().map(ToString::to_string).collect();
         let mut out = vec![
             format!("--components={}", components.join(",")),
             format!("--service-cidr={}", api.service_cidr),

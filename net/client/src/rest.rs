@@ -90,14 +90,24 @@ impl Rest {
     /// # Errors
     /// [`ClientError::Config`]: the file is missing, malformed, or names what is not there.
     pub async fn open(kubeconfig: &Path, context: Option<&str>) -> Result<Self, ClientError> {
-        let read = Kubeconfig::read_from(kubeconfig);
-        let read = read.map_err(|error| ClientError::Config(format!("{}: {error}", kubeconfig.display())))?;
-        let options =
-            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(read, &options).await;
-        Self::connect(
-            config.map_err(|error| ClientError::Config(format!("{}: {error}", kubeconfig.display())))?,
-        )
+        let named = |error: String| ClientError::Config(format!("{}: {error}", kubeconfig.display()));
+        let read = Kubeconfig::read_from(kubeconfig).map_err(|error| named(error.to_string()))?;
+        Self::read(read, context).await.map_err(named)
+    }
+
+    /// By the text of a kubeconfig.
+    ///
+    /// # Errors
+    /// As [`Rest::open`].
+    pub async fn from_text(kubeconfig: &str) -> Result<Self, ClientError> {
+        let read = Kubeconfig::from_yaml(kubeconfig).map_err(|error| ClientError::Config(error.to_string()))?;
+        Self::read(read, None).await.map_err(ClientError::Config)
+    }
+
+    async fn read(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, String> {
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        Self::connect(config.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
     }
 
     /// By settings made in memory.

@@ -1,0 +1,178 @@
+//! The node of a machine, as the command line asks for it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use trireme_client::{Ask, Rest};
+use trireme_kernel::Kernel;
+use trireme_node_host::{NodeHost, NodeParts};
+use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, ClusterAuthority, Credentials, Identity, KeyRequest, SigningOrder, WallTime};
+use trireme_runtime::Registries;
+
+/// How long a node may take to be Ready: its range of pod addresses comes from the leader.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Where the sockets of shims lie; paths of sockets are short.
+const RUN_ROOT: &str = "/run/trireme";
+/// Which address of the range of Services is the cluster's DNS, as kubeadm has it.
+const DNS_OFFSET: u32 = 10;
+
+/// What runs pods on a machine.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NodeArgs {
+    /// The ranges that the addresses of pods come from, one for each family, comma-separated; each node gets a part.
+    #[arg(long, default_value = "10.244.0.0/16", value_delimiter = ',', value_name = "CIDR")]
+    pub(crate) pod_cidr: Vec<ipnet::IpNet>,
+
+    /// Mirrors and credentials of registries: a registries.yaml as k3s has it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registries: Option<PathBuf>,
+
+    /// The domain of the cluster's DNS names.
+    #[arg(long, default_value = "cluster.local", value_name = "DOMAIN")]
+    pub(crate) cluster_domain: String,
+
+    /// The node's own address; found by its default route when absent.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) node_ip: Vec<IpAddr>,
+}
+
+/// What a node needs from its machine.
+pub(crate) struct NodeMachine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) data_dir: &'a Path,
+    /// The node's own papers.
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) api: SocketAddr,
+    pub(crate) service_cidr: ipnet::IpNet,
+}
+
+/// Opens the node's rooms and plants its actors.
+///
+/// # Errors
+/// What the machine lacks, and what to do.
+pub(crate) async fn start(args: &NodeArgs, machine: NodeMachine<'_>, kernel: &Kernel) -> anyhow::Result<NodeHost> {
+    let registries = match &args.registries {
+        None => Registries::default(),
+        Some(file) => Registries::load(file).with_context(|| format!("--registries: {}", file.display()))?,
+    };
+    let api = Rest::from_text(&crate::api::kubeconfig(machine.credentials, machine.api)).await?;
+    let program = std::env::current_exe().context("the program's own path cannot be read")?;
+    let data_dir = machine.data_dir.canonicalize().context("the data folder")?;
+    let parts = NodeParts {
+        name: machine.name.to_owned(),
+        run_dir: run_dir(&data_dir),
+        cgroup_root: format!("trireme-{}", machine.name),
+        data_dir,
+        api,
+        registries,
+        shim_command: vec![program.display().to_string(), "shim".to_owned()],
+        pod_cidrs: args.pod_cidr.clone(),
+        service_cidrs: vec![machine.service_cidr],
+        cluster_dns: dns_address(machine.service_cidr).into_iter().collect(),
+        cluster_domain: args.cluster_domain.clone(),
+        node_ips: args.node_ip.clone(),
+        labels: BTreeMap::new(),
+    };
+    let host = NodeHost::open(parts).await?;
+    host.plant(&kernel.root())?;
+    Ok(host)
+}
+
+/// Waits until the cluster calls the node Ready.
+///
+/// # Errors
+/// It does not become so in time; names the condition.
+pub(crate) async fn ready(host: &NodeHost) -> anyhow::Result<()> {
+    let mut node = host.kubelet().node();
+    let wait = async {
+        loop {
+            let condition = node.borrow_and_update().as_ref().map(|node| ready_condition(node));
+            if condition.as_ref().is_some_and(|found| found["status"] == "True") || node.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(READY_LIMIT, wait).await.is_err() {
+        let seen = host.kubelet().node().borrow().as_ref().map(|node| ready_condition(node));
+        let why = seen.as_ref().and_then(|found| found["message"].as_str()).unwrap_or("it is not registered");
+        bail!("the node is not Ready after {READY_LIMIT:?}: {why}");
+    }
+    Ok(())
+}
+
+fn ready_condition(node: &Value) -> Value {
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default()
+}
+
+/// Papers for the node of a server's own process, for as long as certificates may live.
+///
+/// # Errors
+/// The authority refuses.
+pub(crate) fn own_credentials(authority: &ClusterAuthority, name: &str) -> anyhow::Result<Credentials> {
+    let key = KeyRequest::generate()?;
+    let identity = Identity::node(authority.cluster(), name)?;
+    let order = SigningOrder {
+        request_der: key.request_der(),
+        identity: &identity,
+        alt_names: &[],
+        lifetime: CERTIFICATE_LIFETIME_LIMIT,
+        now: WallTime::now(),
+        not_before_floor: None,
+    };
+    let issued = authority.sign_request(&order)?;
+    Ok(Credentials::new(&key, &issued.chain)?)
+}
+
+/// Makes the Service whose address the nodes' DNS answers on, so that the address is nobody else's and the name resolves.
+///
+/// # Errors
+/// The API refuses.
+pub(crate) async fn ensure_dns_service(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Result<()> {
+    let Some(address) = dns_address(service_cidr) else { return Ok(()) };
+    let port = |name: &str, protocol: &str| json!({"name": name, "port": 53, "protocol": protocol, "targetPort": 53});
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns",
+            "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}},
+        "spec": {"clusterIP": address.to_string(), "ports": [port("dns", "UDP"), port("dns-tcp", "TCP")]}});
+    let path = "/api/v1/namespaces/kube-system/services";
+    match admin.json(&Ask::send(http::Method::POST, path, &service)).await {
+        Ok(_) => Ok(()),
+        // It is there already.
+        Err(error) if error.code() == Some(409) => Ok(()),
+        Err(error) => Err(error).context("the Service of the cluster's DNS cannot be made"),
+    }
+}
+
+/// The cluster's DNS: the tenth address of the range of Services; `None` when the range is too small.
+fn dns_address(range: ipnet::IpNet) -> Option<IpAddr> {
+    let address = match range {
+        ipnet::IpNet::V4(range) => IpAddr::from((u32::from(range.network()) + DNS_OFFSET).to_be_bytes()),
+        ipnet::IpNet::V6(range) => IpAddr::from((u128::from(range.network()) + u128::from(DNS_OFFSET)).to_be_bytes()),
+    };
+    range.contains(&address).then_some(address)
+}
+
+fn run_dir(data_dir: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    data_dir.hash(&mut hasher);
+    Path::new(RUN_ROOT).join(format!("{:08x}", hasher.finish() & 0xffff_ffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dns_has_the_tenth_address() {
+        assert_eq!(dns_address("10.96.0.0/12".parse().unwrap()), Some("10.96.0.10".parse().unwrap()));
+        assert_eq!(dns_address("fd00:96::/108".parse().unwrap()), Some("fd00:96::a".parse().unwrap()));
+        assert_eq!(dns_address("10.0.0.0/29".parse().unwrap()), None);
+    }
+}

@@ -161,7 +161,6 @@ fn security(pod: &Value, container: &Value, seccomp_folder: &str) -> Result<Secu
         seccomp: seccomp(merged(pod, container, "seccompProfile"), privileged, seccomp_folder)?,
         masked_paths: paths(&MASKED_PATHS),
         read_only_paths: paths(&READ_ONLY_PATHS),
-        ..SecurityContext::default()
     })
 }
 

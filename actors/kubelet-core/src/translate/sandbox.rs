@@ -78,7 +78,6 @@ pub fn sandbox_config(pod: &Value, attempt: u32, facts: &NodeFacts) -> Result<(S
         security: sandbox_security(pod),
         labels: texts(pod.at("metadata").at("labels")),
         annotations: texts(pod.at("metadata").at("annotations")),
-        ..SandboxConfig::default()
     };
     config.labels.insert("io.kubernetes.pod.name".into(), pod::name(pod).to_owned());
     config.labels.insert("io.kubernetes.pod.namespace".into(), pod::namespace(pod).to_owned());

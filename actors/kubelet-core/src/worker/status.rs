@@ -377,10 +377,16 @@ impl PodWorker {
             (None, Some(known)) if known.text("status") == status => known.text("lastTransitionTime").to_owned(),
             _ => time(now),
         };
-        self.conditions.insert(kind, (status.clone(), since.clone()));
-        let text = |text: String| if text.is_empty() { Value::Null } else { Value::from(text) };
-        let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since,
-            "reason": text(reason), "message": text(message)});
+        let known = self.conditions.insert(kind, (status.clone(), since.clone())).is_some() || api.is_some();
+        let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since});
+        for (name, text) in [("reason", reason), ("message", message)] {
+            if !text.is_empty() {
+                condition[name] = text.into();
+            } else if known {
+                // A patch takes away what it names as null.
+                condition[name] = Value::Null;
+            }
+        }
         if let Some(generation) = self.pod.at("metadata").int("generation") {
             condition["observedGeneration"] = generation.into();
         }

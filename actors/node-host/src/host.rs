@@ -15,6 +15,7 @@ use trireme_dns::{Dns, DnsConfig};
 use trireme_kernel::supervision::{BackOff, Intensity, WhenExceeded};
 use trireme_kernel::{ChildError, SupervisorRef, SupervisorSpec};
 use trireme_kubelet::{AllowAll, Kubelet, KubeletConfig};
+use trireme_kubelet_core::evict::{Bound, Signal};
 use trireme_node::{PodNetwork, Runtime, RuntimeError};
 use trireme_proxy::{Kernel as ProxyKernel, Proxy, ProxyConfig, ServicesConfig};
 use trireme_runtime::{Builtin, BuiltinConfig, Registries};
@@ -27,6 +28,14 @@ use crate::routes::PodRoutes;
 const STOP_GRACE: Duration = Duration::from_secs(6);
 /// Pods that are ended at the same time.
 const ENDED_AT_ONCE: usize = 16;
+/// When a node is short of something. Disks as k3s has it: upstream's 15 % of a large disk keeps machines idle that have
+/// tens of gigabytes left.
+const THRESHOLDS: [(Signal, Bound); 4] = [
+    (Signal::Memory, Bound::Amount(100 << 20)),
+    (Signal::NodeDisk, Bound::Part(0.05)),
+    (Signal::NodeInodes, Bound::Part(0.05)),
+    (Signal::ImageDisk, Bound::Part(0.05)),
+];
 
 /// What a node is made of.
 pub struct NodeParts {
@@ -62,13 +71,13 @@ pub struct NodeParts {
 #[derive(Debug, Error)]
 pub enum NodeHostError {
     /// The runtime.
-    #[error("the container runtime cannot start: {0}")]
+    #[error("the container runtime cannot start")]
     Runtime(#[from] RuntimeError),
     /// The pod network.
-    #[error("the pod network cannot start: {0}")]
+    #[error("the pod network cannot start")]
     Network(#[from] NetError),
     /// The tree of actors.
-    #[error("the node's actors cannot start: {0}")]
+    #[error("the node's actors cannot start")]
     Tree(#[from] ChildError),
     /// The process is stopping.
     #[error("the process stops before the node is taken away: {0}")]
@@ -110,6 +119,7 @@ impl NodeHost {
             cluster_domain: parts.cluster_domain.clone(),
             node_ips: parts.node_ips.iter().map(ToString::to_string).collect(),
             node_labels: parts.labels.clone(),
+            eviction: THRESHOLDS.to_vec(),
             ..KubeletConfig::new(parts.name.clone(), parts.data_dir.join("kubelet"))
         };
         let kubelet = Kubelet::new(config, Arc::clone(&runtime) as Arc<dyn Runtime>, api.clone());

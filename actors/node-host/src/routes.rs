@@ -110,7 +110,7 @@ impl Behaviour for PodRoutes {
         let mut news = self.feed.follow(FeedKind::Nodes);
         let spawned = cx.spawn_io(async move {
             while let Some(event) = news.next().await {
-                if me.send(RoutesInput::Told(event)).await.is_err() {
+                if me.send(RoutesInput::Told(event)).is_err() {
                     break;
                 }
             }

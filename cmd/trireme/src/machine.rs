@@ -232,7 +232,7 @@ impl Machine {
         let service_cidr = api_args.service_cidr.parse().context("--service-cidr")?;
         let admin = Admin::load(&self.data.admin())?;
         let admin = Rest::from_text(&crate::api::kubeconfig(&admin.credentials, api.address())).await?;
-        crate::node::ensure_dns_service(&admin, service_cidr).await?;
+        crate::node::prepare_cluster(&admin, service_cidr).await?;
         let machine = NodeMachine {
             name: self.me.name(),
             data_dir: &self.args.data.data_dir,

@@ -130,23 +130,33 @@ pub(crate) fn own_credentials(authority: &ClusterAuthority, name: &str) -> anyho
     Ok(Credentials::new(&key, &issued.chain)?)
 }
 
-/// Makes the Service whose address the nodes' DNS answers on, so that the address is nobody else's and the name resolves.
+/// Makes what nodes rely on: the Service whose address their DNS answers on, so that the address is nobody else's and the
+/// name resolves; and the permission to follow Services, EndpointSlices and Nodes, which upstream's proxy has as a user of
+/// its own and here the node itself.
 ///
 /// # Errors
 /// The API refuses.
-pub(crate) async fn ensure_dns_service(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Result<()> {
+pub(crate) async fn prepare_cluster(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Result<()> {
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "trireme:node-proxier"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}]});
+    ensure(admin, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).await?;
     let Some(address) = dns_address(service_cidr) else { return Ok(()) };
     let port = |name: &str, protocol: &str| json!({"name": name, "port": 53, "protocol": protocol, "targetPort": 53});
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns",
             "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}},
         "spec": {"clusterIP": address.to_string(), "ports": [port("dns", "UDP"), port("dns-tcp", "TCP")]}});
-    let path = "/api/v1/namespaces/kube-system/services";
-    match admin.json(&Ask::send(http::Method::POST, path, &service)).await {
+    ensure(admin, "/api/v1/namespaces/kube-system/services", &service).await
+}
+
+async fn ensure(admin: &Rest, path: &str, object: &Value) -> anyhow::Result<()> {
+    match admin.json(&Ask::send(http::Method::POST, path, object)).await {
         Ok(_) => Ok(()),
         // It is there already.
         Err(error) if error.code() == Some(409) => Ok(()),
-        Err(error) => Err(error).context("the Service of the cluster's DNS cannot be made"),
+        Err(error) => Err(error).with_context(|| format!("{path} does not take what nodes rely on")),
     }
 }
 

@@ -37,4 +37,5 @@ mod testing;
 pub use chain::{Chain, ChainError, ON_BY_DEFAULT, ORDER};
 pub use config::{ChainConfig, LimitedResource, NamespaceTolerations, NodeSelectors, PodSecurityConfig};
 pub use plugin::{Plugin, World};
+pub use plugins::{quota_kinds, quota_usage};
 pub use request::{Operation, Request, SideWrite, Verdict};

@@ -10,6 +10,7 @@ use crate::controller::Resource;
 use crate::owner::{controller_uid, is_deleting};
 use crate::plan::Write;
 use crate::world::World;
+use crate::writes::patch;
 
 /// What is claimed, for whom.
 pub(crate) struct Claim<'a> {
@@ -44,7 +45,7 @@ impl Claim<'_> {
             if self.selects(&object) {
                 out.owned.push(object);
             } else if !leaving && !is_deleting(&object) {
-                out.writes.push(self.update(release(&object, uid)));
+                out.writes.push(patch(&self.resource, "", &object, &release(&object, uid)));
             }
         }
         if leaving {
@@ -53,7 +54,7 @@ impl Claim<'_> {
         for object in world.uncontrolled(&self.resource, namespace) {
             if self.selects(&object) && !is_deleting(&object) && candidate(&object) {
                 let adopted = self.adopt(&object);
-                out.writes.push(self.update(adopted.clone()));
+                out.writes.push(patch(&self.resource, "", &object, &adopted));
                 out.owned.push(Arc::new(adopted));
             }
         }
@@ -63,10 +64,6 @@ impl Claim<'_> {
 
     fn selects(&self, object: &Value) -> bool {
         self.selector.matches(object.at("metadata").map("labels"))
-    }
-
-    fn update(&self, object: Value) -> Write {
-        Write::Update { resource: self.resource.clone(), subresource: "", object }
     }
 
     fn adopt(&self, object: &Value) -> Value {

@@ -137,8 +137,7 @@ pub struct Look<'a> {
 
 /// One kind of reconciliation. Methods are pure functions of their arguments.
 pub trait Controller: Send + Sync {
-    /// Upstream's name, such as `replicaset-controller`; its identity is
-    /// `system:serviceaccount:kube-system:<name>`.
+    /// Upstream's name, such as `replicaset-controller`. No two have the same.
     fn name(&self) -> &'static str;
 
     /// The resources that it is about: at its start their objects are looked at.
@@ -147,6 +146,11 @@ pub trait Controller: Send + Sync {
     /// Whether changes of a resource concern it.
     fn concerns(&self, resource: &Resource) -> bool {
         self.resources().contains(resource)
+    }
+
+    /// The service account of `kube-system` that it acts as, where that has not its name.
+    fn identity(&self) -> &'static str {
+        self.name()
     }
 
     /// Who its events say they come from; upstream's component name where it differs from [`Controller::name`].

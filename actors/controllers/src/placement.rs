@@ -79,13 +79,19 @@ mod tests {
     fn terms_are_alternatives_and_expressions_add_up() {
         let node = json!({"metadata": {"name": "n1", "labels": {"zone": "a", "cores": "8"}}});
         let with = |terms: Value| {
-            let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+            let required =
+                json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
             node_is_selected(&json!({"affinity": {"nodeAffinity": required}}), &node)
         };
-        let zone = |operator: &str, value: &str| json!({"key": "zone", "operator": operator, "values": [value]});
-        assert!(with(json!([{"matchExpressions": [zone("In", "b")]}, {"matchExpressions": [zone("In", "a")]}])));
+        let zone =
+            |operator: &str, value: &str| json!({"key": "zone", "operator": operator, "values": [value]});
+        assert!(with(
+            json!([{"matchExpressions": [zone("In", "b")]}, {"matchExpressions": [zone("In", "a")]}])
+        ));
         assert!(!with(json!([{"matchExpressions": [zone("In", "a"), zone("NotIn", "a")]}])));
-        assert!(with(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}])));
+        assert!(with(
+            json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}])
+        ));
         assert!(with(json!([{"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["7"]}]}])));
         assert!(!with(json!([{}])));
         assert!(!node_is_selected(&json!({"nodeSelector": {"zone": "b"}}), &node));

@@ -25,6 +25,19 @@ pub enum Write {
         /// The whole object.
         object: Value,
     },
+    /// Merges a change into an object (RFC 7386), for identities that may patch it and not replace it.
+    Patch {
+        /// Of which resource.
+        resource: Resource,
+        /// Empty, `status`, or another subresource.
+        subresource: &'static str,
+        /// Namespace, or empty.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// The change; its `metadata` says the uid and the resourceVersion that were seen.
+        patch: Value,
+    },
     /// Deletes an object if it is still the one that was seen.
     Delete {
         /// Of which resource.
@@ -39,6 +52,18 @@ pub enum Write {
         resource_version: Option<String>,
         /// What becomes of its dependents.
         propagation: Propagation,
+    },
+    /// Takes an object out of the store at once, without the grace that its kind gives (a pod of a lost node), if it
+    /// is still the one that was seen. Finalizers hold it still.
+    Remove {
+        /// Of which resource.
+        resource: Resource,
+        /// Namespace, or empty.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// UID that was seen.
+        uid: String,
     },
     /// Tells people what happened to an object.
     Event {

@@ -27,7 +27,9 @@ impl TestWorld {
     fn everything(&self) -> Vec<(Resource, Arc<Value>)> {
         let all = self.resources.values();
         all.flat_map(|resource| {
-            self.list(&resource.group, &resource.plural, None).into_iter().map(|object| (resource.clone(), object))
+            self.list(&resource.group, &resource.plural, None)
+                .into_iter()
+                .map(|object| (resource.clone(), object))
         })
         .collect()
     }

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use trireme_controllers::{
-    Controller, DeploymentController, EndpointSliceController, EndpointSliceMirroringController,
-    EndpointsController, GarbageCollector, NamespaceController, ReplicaSetController,
-    RootCertificatePublisher, ServiceAccountController, StatefulSetController,
+    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, Controller, CronJobController,
+    DaemonSetController, DeploymentController, DisruptionController, EndpointSliceController,
+    EndpointSliceMirroringController, EndpointsController, GarbageCollector, JobController,
+    NamespaceController, NodeLifecycleController, PodCollector, ReplicaSetController,
+    ResourceQuotaController, RoleAggregator, RootCertificatePublisher, ServiceAccountController,
+    ServiceAccountTokenCleaner, StatefulSetController, TaintEvictionController, TtlAfterFinishedController,
+    VolumeProtectionController,
 };
 
 /// What controllers are told about the cluster.
@@ -22,6 +26,21 @@ pub fn controllers(settings: &ControllerSettings) -> Vec<Arc<dyn Controller>> {
         Arc::new(ReplicaSetController::replica_sets()),
         Arc::new(ReplicaSetController::replication_controllers()),
         Arc::new(StatefulSetController::default()),
+        Arc::new(DaemonSetController::default()),
+        Arc::new(JobController::default()),
+        Arc::new(TtlAfterFinishedController::default()),
+        Arc::new(CronJobController::default()),
+        Arc::new(DisruptionController::default()),
+        Arc::new(ResourceQuotaController::default()),
+        Arc::new(NodeLifecycleController::default()),
+        Arc::new(TaintEvictionController::default()),
+        Arc::new(PodCollector::default()),
+        Arc::new(ClaimProtectionController::default()),
+        Arc::new(VolumeProtectionController::default()),
+        Arc::new(RoleAggregator::default()),
+        Arc::new(CertificateCleaner::default()),
+        Arc::new(BootstrapTokenCleaner::default()),
+        Arc::new(ServiceAccountTokenCleaner::default()),
         Arc::new(EndpointsController::default()),
         Arc::new(EndpointSliceController::default()),
         Arc::new(EndpointSliceMirroringController::default()),

@@ -30,6 +30,8 @@ mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
 mod tolerations;
 
+pub use resource_quota::{quota_kinds, quota_usage};
+
 use crate::chain::ChainError;
 use crate::config::ChainConfig;
 use crate::plugin::Plugin;

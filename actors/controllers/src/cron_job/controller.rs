@@ -125,12 +125,14 @@ impl<'a> Sync<'a> {
                 _ => {}
             }
             if finished.is_some_and(|condition| condition.text("type") == "Complete") {
-                self.later("lastSuccessfulTime", Moment::parse_time(job.at("status").text("completionTime")).ok());
+                self.later(
+                    "lastSuccessfulTime",
+                    Moment::parse_time(job.at("status").text("completionTime")).ok(),
+                );
             }
             self.later("lastScheduleTime", scheduled_for(&job));
         }
-        let there =
-            |uid: &str| self.jobs.iter().any(|job| job.at("metadata").text("uid") == uid);
+        let there = |uid: &str| self.jobs.iter().any(|job| job.at("metadata").text("uid") == uid);
         let (kept, gone): (Vec<Value>, Vec<Value>) =
             std::mem::take(&mut self.active).into_iter().partition(|reference| there(reference.text("uid")));
         self.active = kept;
@@ -154,7 +156,11 @@ impl<'a> Sync<'a> {
         let zone = match zone(name) {
             Ok(zone) => zone,
             Err(error) => {
-                return self.tell("Warning", "UnknownTimeZone", format!("invalid timeZone: {name:?}: {error}"));
+                return self.tell(
+                    "Warning",
+                    "UnknownTimeZone",
+                    format!("invalid timeZone: {name:?}: {error}"),
+                );
             }
         };
         if spec.is_true("suspend") {
@@ -288,7 +294,11 @@ impl Controller for CronJobController {
     fn keys(&self, change: &Change, _: &dyn World) -> Vec<Key> {
         let versions = [change.old.as_deref(), change.new.as_deref()].into_iter().flatten();
         let mut keys: Vec<Key> = if change.resource == resources::CRON_JOBS {
-            versions.map(|object| Key::new(object.at("metadata").text("namespace"), object.at("metadata").text("name"))).collect()
+            versions
+                .map(|object| {
+                    Key::new(object.at("metadata").text("namespace"), object.at("metadata").text("name"))
+                })
+                .collect()
         } else {
             let owned = versions.filter_map(|job| {
                 let owner = controller_of(job).filter(|owner| owner.text("kind") == "CronJob")?;

@@ -36,14 +36,14 @@ impl Missed {
         }
         let apart = second - first;
         let count = (now - first) / apart + 1;
-        // One step back from the estimate, as moments need not be evenly apart.
-        let mut at = first + (count - 2) * apart;
+        // Moments need not be evenly apart: one step back from the estimate, and further if that finds none (upstream
+        // gives up there, and leaves out what was missed over a weekend).
+        let mut back = 2;
         let mut latest = None;
-        for _ in 0..STEPS_LIMIT {
-            match schedule.next(at) {
-                Some(next) if next <= now => (at, latest) = (next, Some(next)),
-                _ => break,
-            }
+        while latest.is_none() && back / 2 < count {
+            let start = first + (count - back).max(0) * apart;
+            latest = last_between(schedule, start, now).or((start == first).then_some(first));
+            back *= 2;
         }
         Ok(Self { earliest, latest, count })
     }
@@ -61,6 +61,18 @@ impl Missed {
             None => now,
         }
     }
+}
+
+/// The last moment after `at` that is not after `now`.
+fn last_between(schedule: &Schedule, mut at: i64, now: i64) -> Option<i64> {
+    let mut latest = None;
+    for _ in 0..STEPS_LIMIT {
+        match schedule.next(at) {
+            Some(next) if next <= now => (at, latest) = (next, Some(next)),
+            _ => break,
+        }
+    }
+    latest
 }
 
 #[cfg(test)]

@@ -97,7 +97,8 @@ impl Schedule {
                 return None;
             }
             while !has(months, at.month()) {
-                at = self.midnight(at.date().first_of_month().checked_add(jiff::Span::new().months(1)).ok()?)?;
+                at =
+                    self.midnight(at.date().first_of_month().checked_add(jiff::Span::new().months(1)).ok()?)?;
                 fresh = false;
                 if at.month() == 1 {
                     continue 'again;
@@ -168,10 +169,10 @@ fn descriptor(text: &str) -> Result<Moments, String> {
             let Some(duration) = other.strip_prefix("@every ") else {
                 return Err(format!("unrecognized descriptor: {other}"));
             };
-            let nanos = parse_duration_nanos(duration)
-                .ok_or_else(|| format!("failed to parse duration {other}: time: invalid duration {duration:?}"))?;
-            let seconds = i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX);
-            return Ok(Moments::Every(seconds.max(1)));
+            let nanos = parse_duration_nanos(duration).ok_or_else(|| {
+                format!("failed to parse duration {other}: time: invalid duration {duration:?}")
+            })?;
+            return Ok(Moments::Every((nanos / 1_000_000_000).max(1)));
         }
     };
     fields(expanded)
@@ -237,8 +238,9 @@ fn number(text: &str, field: Field) -> Result<u32, String> {
     if let Some(place) = field.names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
         return Ok(u32::try_from(place).expect("a dozen names") + field.low);
     }
-    text.parse()
-        .map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
+    text.parse().map_err(|_| {
+        format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")
+    })
 }
 
 #[cfg(test)]
@@ -316,7 +318,10 @@ mod tests {
         assert_eq!(complaint("* * * * 7"), "end of range (7) above maximum (6): 7");
         assert_eq!(complaint("*/0 * * * *"), "step of range should be a positive number: */0");
         assert_eq!(complaint("@never"), "unrecognized descriptor: @never");
-        assert_eq!(complaint("TZ=Mars/X * * * * *"), "provided bad location Mars/X: unknown time zone Mars/X");
+        assert_eq!(
+            complaint("TZ=Mars/X * * * * *"),
+            "provided bad location Mars/X: unknown time zone Mars/X"
+        );
         assert!(zone("Europe/Berlin").is_ok());
     }
 }

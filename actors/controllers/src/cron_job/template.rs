@@ -47,7 +47,8 @@ fn rfc3339(moment: i64, zone: &TimeZone) -> String {
 
 /// As messages say a moment: RFC 1123 with a numeric zone, in UTC.
 pub(super) fn rfc1123(moment: i64) -> String {
-    Timestamp::from_second(moment).map_or(String::new(), |at| at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string())
+    Timestamp::from_second(moment)
+        .map_or(String::new(), |at| at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string())
 }
 
 #[cfg(test)]

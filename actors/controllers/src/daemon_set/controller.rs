@@ -110,6 +110,10 @@ impl Controller for DaemonSetController {
         "daemon-set-controller"
     }
 
+    fn event_source(&self) -> &'static str {
+        "daemonset-controller"
+    }
+
     fn resources(&self) -> &'static [Resource] {
         &WATCHED
     }
@@ -137,7 +141,8 @@ impl Controller for DaemonSetController {
         };
         let Some(selector) = selector(&set) else { return Plan::settled() };
         if selector.is_everything() {
-            let message = "This daemon set is selecting all pods. A non-empty selector is required.".to_owned();
+            let message =
+                "This daemon set is selecting all pods. A non-empty selector is required.".to_owned();
             return Plan::one(event(&set, "Warning", "SelectingAll", message));
         }
         Self::reconcile_set(&set, &selector, look)

@@ -100,13 +100,11 @@ pub(super) fn node_of(pod: &Value) -> &str {
     if !bound.is_empty() {
         return bound;
     }
-    let required = pod.at("spec").below(&[
-        "affinity",
-        "nodeAffinity",
-        "requiredDuringSchedulingIgnoredDuringExecution",
-    ]);
+    let required =
+        pod.at("spec").below(&["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]);
     let fields = required.list("nodeSelectorTerms").iter().flat_map(|term| term.list("matchFields"));
-    let mut names = fields.filter(|field| field.text("key") == "metadata.name" && field.text("operator") == "In");
+    let mut names =
+        fields.filter(|field| field.text("key") == "metadata.name" && field.text("operator") == "In");
     names.next().and_then(|field| field.list("values").first()).and_then(Value::as_str).unwrap_or("")
 }
 
@@ -134,9 +132,7 @@ mod tests {
     fn tainted_nodes_keep_what_they_have_but_for_no_execute() {
         let spec = json!({"nodeSelector": {"a": "b"}});
         let tolerations = tolerations(&spec);
-        let node = |labels: Value, taint: Value| {
-            json!({"metadata": {"name": "n", "labels": labels}, "spec": {"taints": [taint]}})
-        };
+        let node = |labels: Value, taint: Value| json!({"metadata": {"name": "n", "labels": labels}, "spec": {"taints": [taint]}});
         let matching = json!({"a": "b"});
         let of = |node: Value| {
             let wish = wish(&spec, &tolerations, &node);

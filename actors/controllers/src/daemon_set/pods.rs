@@ -102,9 +102,9 @@ impl<'a> Daemons<'a> {
         }
         // Nodes that are no more; the pod collector takes those that were bound to them.
         let gone = self.pods.iter().filter(|(node, _)| !self.wishes.contains_key(*node));
-        let unbound = gone.flat_map(|(_, pods)| pods).filter(|pod| {
-            pod.at("spec").text("nodeName").is_empty() && !is_deleting(pod)
-        });
+        let unbound = gone
+            .flat_map(|(_, pods)| pods)
+            .filter(|pod| pod.at("spec").text("nodeName").is_empty() && !is_deleting(pod));
         self.leaving.extend(unbound.cloned().collect::<Vec<_>>());
     }
 
@@ -142,7 +142,8 @@ impl<'a> Daemons<'a> {
         let created = Moment::parse_time(pod.at("metadata").text("creationTimestamp"));
         let lived = failed - created.map_or(failed, Moment::unix_seconds);
         // One that lived for long begins anew.
-        let before = if Duration::from_secs(u64::try_from(lived).unwrap_or(0)) > BACKOFF_MAX { 0 } else { before };
+        let before =
+            if Duration::from_secs(u64::try_from(lived).unwrap_or(0)) > BACKOFF_MAX { 0 } else { before };
         let wait = BACKOFF_MIN.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX)).min(BACKOFF_MAX);
         let since = u64::try_from(self.look.now.unix_seconds() - failed).unwrap_or(0);
         let left = wait.saturating_sub(Duration::from_secs(since));
@@ -166,7 +167,8 @@ impl<'a> Daemons<'a> {
     ) {
         let metadata = pod.at("metadata");
         let (namespace, name) = (metadata.text("namespace"), metadata.text("name"));
-        let message = format!("Found {how} daemon pod {namespace}/{name} on node {node}, will try to {what} it");
+        let message =
+            format!("Found {how} daemon pod {namespace}/{name} on node {node}, will try to {what} it");
         self.told.push(event(self.set, kind, reason, message));
     }
 

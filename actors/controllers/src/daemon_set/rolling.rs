@@ -70,7 +70,8 @@ impl Daemons<'_> {
     /// Deletes old pods: those that do not serve anyway, and as many of the others as may be missing.
     fn replace(&mut self, most: usize) {
         // Nodes without any pod are not in the map but miss one as well.
-        let bare = self.wishes.iter().filter(|(node, wish)| wish.run && !self.pods.contains_key(*node)).count();
+        let bare =
+            self.wishes.iter().filter(|(node, wish)| wish.run && !self.pods.contains_key(*node)).count();
         let mut unavailable = bare;
         let (mut broken, mut serving) = (Vec::new(), Vec::new());
         for (node, pods) in &self.pods {

@@ -203,6 +203,7 @@ impl Rollout<'_> {
             Write::Update { resource, object, .. } => {
                 *resource == resources::REPLICA_SETS && object.at("metadata").text("name") == set.name()
             }
+            Write::Patch { resource, name, .. } => *resource == resources::REPLICA_SETS && name == set.name(),
             _ => false,
         })
     }

@@ -132,7 +132,12 @@ impl History {
     }
 
     /// Deletes the oldest that are not in use beyond `limit`. `counts_used` says whether those in use count as kept.
-    pub(crate) fn forget(&self, limit: i64, in_use: impl Fn(&Value) -> bool, counts_used: bool) -> Vec<Write> {
+    pub(crate) fn forget(
+        &self,
+        limit: i64,
+        in_use: impl Fn(&Value) -> bool,
+        counts_used: bool,
+    ) -> Vec<Write> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let current = |revision: &&Arc<Value>| name(revision) == name(&self.now);
         let unused: Vec<&Arc<Value>> =
@@ -182,7 +187,7 @@ fn hash(data: &Value, collisions: i64) -> String {
 
 fn written_name(write: &Write) -> Option<String> {
     match write {
-        Write::Update { object, .. } => Some(name(object).to_owned()),
+        Write::Patch { name, .. } => Some(name.clone()),
         _ => None,
     }
 }

@@ -25,8 +25,10 @@ impl Ending {
     /// What a job says of its ending so far.
     pub(super) fn said(job: &Value) -> Option<Self> {
         let found = |kind: &str, success| {
-            let condition = find(job.at("status"), kind).filter(|condition| condition.text("status") == "True")?;
-            let (reason, message) = (condition.text("reason").to_owned(), condition.text("message").to_owned());
+            let condition =
+                find(job.at("status"), kind).filter(|condition| condition.text("status") == "True")?;
+            let (reason, message) =
+                (condition.text("reason").to_owned(), condition.text("message").to_owned());
             Some(Self { success, reason, message })
         };
         found("SuccessCriteriaMet", true).or_else(|| found("FailureTarget", false))
@@ -81,7 +83,7 @@ pub(super) fn set(
 
 /// The condition by which a job is finished: `Complete` or `Failed`.
 pub(crate) fn finished_condition(job: &Value) -> Option<&Value> {
-    ["Complete", "Failed"].into_iter().find_map(|kind| {
-        find(job.at("status"), kind).filter(|condition| condition.text("status") == "True")
-    })
+    ["Complete", "Failed"]
+        .into_iter()
+        .find_map(|kind| find(job.at("status"), kind).filter(|condition| condition.text("status") == "True"))
 }

@@ -17,7 +17,7 @@ use crate::owner::{controller_of, controller_reference};
 use crate::plan::Plan;
 use crate::pods::is_active;
 use crate::world::World;
-use crate::writes::{event, update};
+use crate::writes::{event, patch};
 
 static WATCHED: [Resource; 2] = [resources::JOBS, resources::PODS];
 
@@ -46,7 +46,7 @@ impl JobController {
         let untracked: Vec<Arc<Value>> =
             claimed.owned.iter().filter(|pod| is_active(pod) && !is_tracked(pod)).cloned().collect();
         if !untracked.is_empty() && Terms::of(job, look).completions.is_some() && !has_ending(job) {
-            let writes = untracked.iter().map(|pod| update(&resources::PODS, tracked(pod, true)));
+            let writes = untracked.iter().map(|pod| patch(&resources::PODS, "", pod, &tracked(pod, true)));
             return Plan { writes: writes.collect(), again_after: None };
         }
         let mut plan = Sync::new(Terms::of(job, look), claimed.owned).run();
@@ -70,7 +70,7 @@ impl JobController {
             uid => look.world.controlled_by(&resources::PODS, namespace, uid),
         };
         let held = pods.iter().filter(|pod| is_tracked(pod));
-        let writes = held.map(|pod| update(&resources::PODS, tracked(pod, false))).collect();
+        let writes = held.map(|pod| patch(&resources::PODS, "", pod, &tracked(pod, false))).collect();
         Plan { writes, again_after: None }
     }
 

@@ -101,7 +101,9 @@ impl Count {
         }
         let held: BTreeSet<&str> = pods.iter().filter(|pod| is_tracked(pod)).map(|pod| uid(pod)).collect();
         let mut uncounted = [BTreeSet::new(), BTreeSet::new()];
-        for (place, (list, counter)) in [("succeeded", "succeeded"), ("failed", "failed")].into_iter().enumerate() {
+        for (place, (list, counter)) in
+            [("succeeded", "succeeded"), ("failed", "failed")].into_iter().enumerate()
+        {
             for uid in uids(terms.job.at("status").at("uncountedTerminatedPods").at(list)) {
                 if held.contains(uid.as_str()) {
                     uncounted[place].insert(uid);
@@ -113,8 +115,7 @@ impl Count {
         }
         let [uncounted_succeeded, uncounted_failed] = uncounted;
         let active: Vec<Arc<Value>> = pods.iter().filter(|pod| is_active(pod)).cloned().collect();
-        let terminating =
-            pods.iter().filter(|pod| is_deleting(pod) && !is_finished(pod)).cloned().collect();
+        let terminating = pods.iter().filter(|pod| is_deleting(pod) && !is_finished(pod)).cloned().collect();
         let ready = i64::try_from(active.iter().filter(|pod| is_ready(pod)).count()).unwrap_or(i64::MAX);
         let length = |set: &BTreeSet<String>| i64::try_from(set.len()).unwrap_or(i64::MAX);
         let mut out = Self {
@@ -130,7 +131,9 @@ impl Count {
             failed_indexes: Indexes::default(),
             delayed: BTreeMap::new(),
         };
-        for pod in pods.iter().filter(|pod| is_tracked(pod) && !out.is_counted(pod)).cloned().collect::<Vec<_>>() {
+        for pod in
+            pods.iter().filter(|pod| is_tracked(pod) && !out.is_counted(pod)).cloned().collect::<Vec<_>>()
+        {
             if pod.at("status").text("phase") == "Succeeded" {
                 out.succeeded += 1;
             } else if terms.is_failed(&pod) && verdict(terms.job, &pod).counts {
@@ -165,8 +168,7 @@ impl Count {
         });
         let failed: BTreeSet<i64> = failed.filter_map(|pod| index_of(pod, completions)).collect();
         self.failed_indexes = before.with(&failed);
-        let active: BTreeSet<i64> =
-            self.active.iter().filter_map(|pod| index_of(pod, completions)).collect();
+        let active: BTreeSet<i64> = self.active.iter().filter_map(|pod| index_of(pod, completions)).collect();
         for pod in pods.iter().filter(|pod| is_tracked(pod) && terms.is_failed(pod)) {
             let Some(index) = index_of(pod, completions) else { continue };
             let settled = self.succeeded_indexes.contains(index) || self.failed_indexes.contains(index);

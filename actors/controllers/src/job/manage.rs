@@ -93,9 +93,8 @@ fn removal(terms: Terms<'_>, count: &Count, at_least: usize) -> Vec<Arc<Value>> 
         let mut seen = BTreeSet::new();
         // Of two with the same index the one that serves more stays.
         pods.reverse();
-        let (kept, double): (Vec<_>, Vec<_>) = pods
-            .into_iter()
-            .partition(|pod| terms.index(pod).is_some_and(|index| seen.insert(index)));
+        let (kept, double): (Vec<_>, Vec<_>) =
+            pods.into_iter().partition(|pod| terms.index(pod).is_some_and(|index| seen.insert(index)));
         pods = kept;
         pods.reverse();
         out = double;
@@ -161,7 +160,8 @@ mod tests {
     #[test]
     fn the_wait_doubles_up_to_its_limit() {
         let left = |failures, since: i64| {
-            wait(failures, Moment::from_unix(1_000, 0), Moment::from_unix(1_000 + since, 0)).map(|left| left.as_secs())
+            wait(failures, Moment::from_unix(1_000, 0), Moment::from_unix(1_000 + since, 0))
+                .map(|left| left.as_secs())
         };
         assert_eq!(left(0, 0), None);
         assert_eq!(left(1, 0), Some(10));

@@ -22,4 +22,3 @@ mod ttl;
 
 pub use controller::JobController;
 pub use ttl::TtlAfterFinishedController;
-

@@ -26,9 +26,10 @@ pub(super) fn verdict(job: &Value, pod: &Value) -> Verdict {
         return match action {
             "Ignore" => Verdict { counts: false, ..none },
             "FailIndex" => Verdict { fails_index: true, ..none },
-            "FailJob" => {
-                Verdict { fails_job: Some(format!("{found} matching {action} rule at index {index}")), ..none }
-            }
+            "FailJob" => Verdict {
+                fails_job: Some(format!("{found} matching {action} rule at index {index}")),
+                ..none
+            },
             _ => none,
         };
     }
@@ -42,8 +43,7 @@ fn matched(rule: &Value, pod: &Value) -> Option<String> {
     let status = pod.at("status");
     if rule.has("onExitCodes") {
         let wanted = rule.at("onExitCodes");
-        let containers =
-            status.list("containerStatuses").iter().chain(status.list("initContainerStatuses"));
+        let containers = status.list("containerStatuses").iter().chain(status.list("initContainerStatuses"));
         return containers.into_iter().find_map(|container| {
             let code = container.at("state").at("terminated").int("exitCode").filter(|code| *code != 0)?;
             let only = wanted.text("containerName");
@@ -53,7 +53,9 @@ fn matched(rule: &Value, pod: &Value) -> Option<String> {
             let among = wanted.list("values").iter().any(|value| value.as_i64() == Some(code));
             let hit = if wanted.text("operator") == "NotIn" { !among } else { among };
             let container = container.text("name");
-            hit.then(|| format!("Container {container} for pod {namespace}/{name} failed with exit code {code}"))
+            hit.then(|| {
+                format!("Container {container} for pod {namespace}/{name} failed with exit code {code}")
+            })
         });
     }
     let found = rule.list("onPodConditions").iter().find(|pattern| {
@@ -104,9 +106,7 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_matches_decides() {
-        let codes = |action: &str, operator: &str, values: Value| {
-            json!({"action": action, "onExitCodes": {"operator": operator, "values": values}})
-        };
+        let codes = |action: &str, operator: &str, values: Value| json!({"action": action, "onExitCodes": {"operator": operator, "values": values}});
         let disrupted = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]});
         let rules = json!([codes("FailJob", "In", json!([42])), disrupted.clone()]);
         assert_eq!(
@@ -118,7 +118,8 @@ mod tests {
         assert!(!judge(json!([codes("FailIndex", "NotIn", json!([2]))]), 2).fails_index);
         let unknown = json!([{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "False"}]}]);
         assert_eq!(judge(unknown, 1).fails_job, None);
-        let message = judge(json!([{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]}]), 1);
+        let message =
+            judge(json!([{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget"}]}]), 1);
         assert_eq!(
             message.fails_job.as_deref(),
             Some("Pod d/p has condition DisruptionTarget matching FailJob rule at index 0")

@@ -17,7 +17,7 @@ use crate::controller::resources;
 use crate::owner::is_deleting;
 use crate::plan::{Plan, Write};
 use crate::suffix::Suffixes;
-use crate::writes::{create, delete_pod, event, update, update_status};
+use crate::writes::{create, delete_pod, event, patch, update_status};
 
 /// See the module.
 pub(super) struct Sync<'a> {
@@ -235,7 +235,8 @@ impl<'a> Sync<'a> {
         ending.say(&mut self.count.status, true, now);
         if ending.success {
             self.count.status.put("completionTime", now.to_time());
-            let surplus = self.terms.completions.is_some_and(|completions| self.count.succeeded > completions);
+            let surplus =
+                self.terms.completions.is_some_and(|completions| self.count.succeeded > completions);
             if surplus {
                 let message = "Too many succeeded pods running after completion count reached".to_owned();
                 self.tell("Warning", "TooManySucceededPods", message);
@@ -287,7 +288,7 @@ impl<'a> Sync<'a> {
         }
         plan.writes.extend(update_status(&resources::JOBS, job, self.count.status));
         plan.writes.extend(self.told);
-        plan.writes.extend(removals.iter().map(|pod| update(&resources::PODS, tracked(pod, false))));
+        plan.writes.extend(removals.iter().map(|pod| patch(&resources::PODS, "", pod, &tracked(pod, false))));
         let leaving = self.moves.leaving.iter();
         plan.writes.extend(leaving.clone().map(|pod| delete_pod(pod)));
         plan.writes.extend(leaving.map(|pod| {

@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn a_claim_of_another_controller_is_left_alone() {
-        let claim =
-            json!({"metadata": {"name": "c", "ownerReferences": [{"kind": "X", "uid": "x", "controller": true}]}});
+        let claim = json!({"metadata": {"name": "c", "ownerReferences": [{"kind": "X", "uid": "x", "controller": true}]}});
         assert!(retained(&set("Delete", "Delete"), &json!({}), 0, &claim).is_err());
         assert_eq!(retained(&set("Retain", "Retain"), &json!({}), 0, &claim), Ok(None));
     }

@@ -21,12 +21,8 @@ use crate::writes::{event, update_status};
 /// The label of a revision with the hash in its name.
 const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 
-static WATCHED: [Resource; 4] = [
-    resources::STATEFUL_SETS,
-    resources::PODS,
-    resources::CONTROLLER_REVISIONS,
-    resources::VOLUME_CLAIMS,
-];
+static WATCHED: [Resource; 4] =
+    [resources::STATEFUL_SETS, resources::PODS, resources::CONTROLLER_REVISIONS, resources::VOLUME_CLAIMS];
 
 /// Keeps the pods and claims of StatefulSets.
 #[derive(Debug, Default)]
@@ -123,8 +119,7 @@ fn said_of_refusal(set: &Value, writes: &[Write], look: &Look<'_>) -> Option<Wri
     })?;
     let kind = if claim { "Claim" } else { "Pod" };
     let name = set.at("metadata").text("name");
-    let message =
-        format!("{verb} {kind} {pod} in StatefulSet {name} failed error: {}", refused.message);
+    let message = format!("{verb} {kind} {pod} in StatefulSet {name} failed error: {}", refused.message);
     Some(event(set, "Warning", reason, message))
 }
 

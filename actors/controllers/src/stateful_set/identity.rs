@@ -37,7 +37,8 @@ impl Ordinals {
 pub(super) fn ordinal(set: &Value, pod: &Value) -> Option<i64> {
     let (parent, number) = pod.at("metadata").text("name").rsplit_once('-')?;
     let digits = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    let number = number.parse::<i32>().ok().filter(|_| digits && parent == set.at("metadata").text("name"))?;
+    let number =
+        number.parse::<i32>().ok().filter(|_| digits && parent == set.at("metadata").text("name"))?;
     Some(i64::from(number))
 }
 

@@ -79,17 +79,7 @@ impl<'a> Sync<'a> {
         let waits = pods.iter().filter_map(|pod| ready_in(set, pod, look.now));
         let again_after = waits.filter(|wait| !wait.is_zero()).min();
         let monotonic = set.at("spec").text("podManagementPolicy") != "Parallel";
-        Self {
-            set,
-            update,
-            look,
-            monotonic,
-            replicas,
-            condemned,
-            counts,
-            writes: Vec::new(),
-            again_after,
-        }
+        Self { set, update, look, monotonic, replicas, condemned, counts, writes: Vec::new(), again_after }
     }
 
     /// Plans the pods: those that are asked for, then those that are not, then the update.
@@ -127,9 +117,8 @@ impl<'a> Sync<'a> {
             let claims = PodClaims::of(self.set, ordinal, self.look.world);
             self.make_claims(claims.missing, &pod);
         }
-        let waits = is_deleting(&pod)
-            || !is_running_and_ready(&pod)
-            || !is_available(self.set, &pod, self.look.now);
+        let waits =
+            is_deleting(&pod) || !is_running_and_ready(&pod) || !is_available(self.set, &pod, self.look.now);
         if waits && self.monotonic {
             return Then::Wait;
         }
@@ -234,11 +223,9 @@ impl<'a> Sync<'a> {
             .unwrap_or(1);
         let most = usize::try_from(most.max(1)).unwrap_or(1);
         let update = self.update.at("metadata").text("name").to_owned();
-        let outdated =
-            |pod: &Value| revision_of(pod) != update && !is_deleting(pod) && !is_finished(pod);
+        let outdated = |pod: &Value| revision_of(pod) != update && !is_deleting(pod) && !is_finished(pod);
         let pods: Vec<Arc<Value>> = self.replicas.iter().map(|replica| replica.pod.clone()).collect();
-        let unavailable =
-            pods.iter().filter(|pod| !is_available(self.set, pod, self.look.now)).count();
+        let unavailable = pods.iter().filter(|pod| !is_available(self.set, pod, self.look.now)).count();
         let mut left = most.saturating_sub(unavailable);
         for (index, pod) in pods.iter().enumerate().skip(partition).rev() {
             if !self.replicas[index].stored || !outdated(pod) {

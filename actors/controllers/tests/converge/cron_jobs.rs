@@ -69,7 +69,10 @@ fn every_moment_has_one_job_and_old_ones_go() {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let policy = ["Allow", "Forbid", "Replace"][runner.rng.index(3).expect("three")];
-        runner.cluster.create(&CRON_JOBS, cron_job(json!({"concurrencyPolicy": policy})), moment).expect("new");
+        runner
+            .cluster
+            .create(&CRON_JOBS, cron_job(json!({"concurrencyPolicy": policy})), moment)
+            .expect("new");
         runner.exit_code = Some(Box::new(|_, rng| i64::from(rng.chance(1, 4))));
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut present: BTreeSet<String> = BTreeSet::new();
@@ -80,9 +83,8 @@ fn every_moment_has_one_job_and_old_ones_go() {
             }
             present = now;
             let live = cluster.state.all(&JOBS);
-            let live = live.iter().filter(|job| {
-                !is_finished(job) && job["metadata"]["deletionTimestamp"].is_null()
-            });
+            let live =
+                live.iter().filter(|job| !is_finished(job) && job["metadata"]["deletionTimestamp"].is_null());
             assert!(policy == "Allow" || live.count() <= 1, "{policy}");
         }));
         for _ in 0..1_500 {

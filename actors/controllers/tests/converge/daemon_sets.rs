@@ -49,7 +49,9 @@ fn change(runner: &mut Runner, resource: &Resource, name: &str, edit: impl FnOnc
 }
 
 fn set_image(runner: &mut Runner, image: &str) {
-    change(runner, &SETS, "agent", |set| set["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image));
+    change(runner, &SETS, "agent", |set| {
+        set["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image)
+    });
 }
 
 fn node_of(pod: &Value) -> String {
@@ -77,7 +79,8 @@ fn active(cluster: &Cluster) -> BTreeMap<String, usize> {
 }
 
 fn is_wanted(node: &Value) -> bool {
-    node["metadata"]["labels"]["role"] == "worker" && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+    node["metadata"]["labels"]["role"] == "worker"
+        && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
 }
 
 fn assert_everywhere(runner: &Runner, image: &str) {
@@ -89,7 +92,8 @@ fn assert_everywhere(runner: &Runner, image: &str) {
     assert_eq!(active(&runner.cluster), expected);
     let set = runner.cluster.find(&SETS, "d", "agent").expect("it is there");
     let status = &set["status"];
-    for name in ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled"] {
+    for name in ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled"]
+    {
         assert_eq!(status[name].as_u64().unwrap_or(0), expected.len() as u64, "{name}: {status}");
     }
     assert_eq!(status["numberMisscheduled"], 0);
@@ -164,8 +168,11 @@ fn an_update_keeps_within_its_bounds() {
             add_node(&mut runner, &format!("n{node}"));
         }
         let moment = runner.moment();
-        let (surge, unavailable) =
-            if runner.rng.chance(1, 2) { (runner.rng.between(1, 3), 0) } else { (0, runner.rng.between(1, 3)) };
+        let (surge, unavailable) = if runner.rng.chance(1, 2) {
+            (runner.rng.between(1, 3), 0)
+        } else {
+            (0, runner.rng.between(1, 3))
+        };
         runner.cluster.create(&SETS, set(rolling(surge, unavailable)), moment).expect("it is new");
         runner.rest();
         runner.laws.push(Box::new(move |cluster| {

@@ -142,8 +142,7 @@ fn indexes_are_never_doubled_and_failures_are_counted_per_index() {
         }));
         runner.cluster.create(&JOBS, object, moment).expect("it is new");
         // Index 2 never succeeds.
-        runner.exit_code =
-            Some(Box::new(|pod, _| i64::from(pod["metadata"]["labels"][INDEX] == "2")));
+        runner.exit_code = Some(Box::new(|pod, _| i64::from(pod["metadata"]["labels"][INDEX] == "2")));
         runner.laws.push(Box::new(|cluster| {
             let mut indexes: Vec<String> = cluster
                 .state
@@ -162,13 +161,18 @@ fn indexes_are_never_doubled_and_failures_are_counted_per_index() {
         }
         let job = finish(&mut runner);
         let failed = says(&job, "Failed").expect("index 2 failed");
-        assert_eq!((&failed["reason"], &failed["message"]), (&json!("FailedIndexes"), &json!("Job has failed indexes")));
+        assert_eq!(
+            (&failed["reason"], &failed["message"]),
+            (&json!("FailedIndexes"), &json!("Job has failed indexes"))
+        );
         assert_eq!(job["status"]["completedIndexes"], "0,1,3");
         assert_eq!(job["status"]["failedIndexes"], "2");
         assert_eq!(job["status"]["failed"], 2, "the first and one more");
         assert_eq!(job["status"]["succeeded"], 3);
         let pods = runner.cluster.state.all(&PODS);
-        let last = pods.iter().find(|pod| pod["metadata"]["annotations"]["batch.kubernetes.io/job-index-failure-count"] == "1");
+        let last = pods
+            .iter()
+            .find(|pod| pod["metadata"]["annotations"]["batch.kubernetes.io/job-index-failure-count"] == "1");
         assert!(last.is_some(), "the second attempt knows of the first");
     });
 }
@@ -189,7 +193,10 @@ fn a_success_policy_ends_the_job_early() {
         }
         let job = finish(&mut runner);
         let met = says(&job, "SuccessCriteriaMet").expect("index 2 succeeded");
-        assert_eq!((&met["reason"], &met["message"]), (&json!("SuccessPolicy"), &json!("Matched rules at index 0")));
+        assert_eq!(
+            (&met["reason"], &met["message"]),
+            (&json!("SuccessPolicy"), &json!("Matched rules at index 0"))
+        );
         assert_eq!(says(&job, "Complete").unwrap()["reason"], "SuccessPolicy");
         let pods = runner.cluster.state.all(&PODS);
         assert!(pods.iter().all(|pod| !is_active(pod)));
@@ -199,7 +206,12 @@ fn a_success_policy_ends_the_job_early() {
 #[test]
 fn failures_end_the_job_with_a_reason() {
     let cases = [
-        (json!({"backoffLimit": 1}), "BackoffLimitExceeded", "Job has reached the specified backoff limit", 2),
+        (
+            json!({"backoffLimit": 1}),
+            "BackoffLimitExceeded",
+            "Job has reached the specified backoff limit",
+            2,
+        ),
         (
             json!({"podFailurePolicy": {"rules": [
                 {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [7]}},
@@ -220,7 +232,10 @@ fn failures_end_the_job_with_a_reason() {
         let condition = says(&job, "Failed").unwrap();
         assert_eq!(condition["reason"], reason);
         let text = condition["message"].as_str().unwrap();
-        assert!(message == text || (message.is_empty() && text.ends_with("matching FailJob rule at index 0")), "{text}");
+        assert!(
+            message == text || (message.is_empty() && text.ends_with("matching FailJob rule at index 0")),
+            "{text}"
+        );
         assert_eq!(job["status"]["failed"], failed);
         assert!(says(&job, "FailureTarget").is_some());
         assert!(runner.cluster.events.iter().any(|(told, _)| told == reason));

@@ -185,7 +185,8 @@ fn below_the_partition_pods_stay_and_come_back_as_they_were() {
             runner.step(true);
         }
         runner.rest();
-        let images: Vec<Value> = runner.cluster.state.all(&PODS).iter().map(|pod| image(pod).clone()).collect();
+        let images: Vec<Value> =
+            runner.cluster.state.all(&PODS).iter().map(|pod| image(pod).clone()).collect();
         assert_eq!(images, ["v0", "v0", "v1", "v1"]);
         let status = &found(&runner.cluster)["status"];
         assert_ne!(status["currentRevision"], status["updateRevision"]);

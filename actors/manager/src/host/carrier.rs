@@ -83,7 +83,15 @@ impl Carrier {
                 let updated = self.update(resource, subresource, object).await;
                 updated.map_err(|failure| (Refusable::Update, failure))
             }
-            Write::Delete { resource, namespace, name, .. } => {
+            Write::Patch { resource, subresource, namespace, name, patch } => {
+                let kind = self.served(resource, "").map_err(|failure| (Refusable::Update, failure))?;
+                let place = client::Place { namespace, name, subresource };
+                let patched =
+                    self.client.patch(at(&kind), place, "application/merge-patch+json", patch, &[]).await;
+                patched.map(drop).map_err(|failure| (Refusable::Update, failure))
+            }
+            Write::Delete { resource, namespace, name, .. }
+            | Write::Remove { resource, namespace, name, .. } => {
                 let kind = self.served(resource, "").map_err(|failure| (Refusable::Delete, failure))?;
                 let place = client::Place { namespace, name, subresource: "" };
                 let deleted = self.client.delete(at(&kind), place, &delete_options(write)).await;
@@ -137,7 +145,9 @@ fn runs(writes: Vec<Write>) -> Vec<Run> {
         let together = matches!(write, Write::Create { .. } | Write::Delete { .. });
         if let Some(Run::SideBySide(run)) = runs.last_mut()
             && together
-            && run.first().is_some_and(|first| std::mem::discriminant(first) == std::mem::discriminant(&write))
+            && run
+                .first()
+                .is_some_and(|first| std::mem::discriminant(first) == std::mem::discriminant(&write))
         {
             run.push(write);
         } else if together {
@@ -150,6 +160,11 @@ fn runs(writes: Vec<Write>) -> Vec<Run> {
 }
 
 fn delete_options(write: &Write) -> Value {
+    if let Write::Remove { uid, .. } = write {
+        return json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, "gracePeriodSeconds": 0,
+        });
+    }
     let Write::Delete { uid, resource_version, propagation, .. } = write else { return Value::Null };
     let mut preconditions = json!({"uid": uid});
     if let Some(version) = resource_version {

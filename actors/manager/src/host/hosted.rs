@@ -29,7 +29,7 @@ pub(crate) struct OnTheWay(Arc<Hosted>);
 
 impl Hosted {
     pub(crate) fn new(controller: Arc<dyn Controller>, feed: Arc<Feed>, reign: Reign) -> Arc<Self> {
-        let client = controller_client(feed.server().clone(), controller.name(), reign.term());
+        let client = controller_client(feed.server().clone(), controller.identity(), reign.term());
         let (on_the_way, _) = watch::channel(0);
         Arc::new(Self { controller, feed, client: Arc::new(client), reign, on_the_way })
     }

@@ -137,6 +137,31 @@ impl Evaluator {
     }
 }
 
+/// The kind (group, plural) that a quota's name is about; `None` for a name that nothing is counted under.
+pub(super) fn kind_of_name(name: &str) -> Option<(String, String)> {
+    if let Some(counted) = name.strip_prefix("count/") {
+        let (resource, group) = counted.split_once('.').unwrap_or((counted, ""));
+        return Some((group.to_owned(), resource.to_owned()));
+    }
+    let (group, resource) = if SERVICE_NAMES.contains(&name) {
+        ("", "services")
+    } else if CLAIM_NAMES.contains(&name) || CLASS_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
+        ("", "persistentvolumeclaims")
+    } else if name.ends_with(DEVICE_SUFFIX) {
+        ("resource.k8s.io", "resourceclaims")
+    } else if OLD_NAMES.contains(&name) {
+        ("", name)
+    } else if POD_NAMES.contains(&name)
+        || name.starts_with("hugepages-")
+        || name.starts_with("requests.")
+    {
+        ("", "pods")
+    } else {
+        return None;
+    };
+    Some((group.to_owned(), resource.to_owned()))
+}
+
 fn number(count: i64) -> Quantity {
     Quantity::from_i64(count, Format::DecimalSi)
 }

@@ -8,6 +8,9 @@ mod evaluator;
 #[cfg(test)]
 mod resource_quota_test;
 mod scope;
+mod tally;
+
+pub use tally::{quota_kinds, quota_usage};
 
 use trireme_schema::status::Failure;
 

@@ -110,6 +110,24 @@ impl World for Snapshot {
     }
 }
 
+/// RFC 7386.
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (name, value) in fields {
+        if value.is_null() {
+            object.as_object_mut().expect("it is one by now").remove(name);
+        } else {
+            merge(&mut object[name], value);
+        }
+    }
+}
+
 /// The latest state, and every change that led to it.
 #[derive(Default)]
 pub(crate) struct Cluster {
@@ -259,6 +277,16 @@ impl Cluster {
         match write {
             Write::Create { resource, object } => self.create(resource, object.clone(), now),
             Write::Update { resource, subresource, object } => self.update(resource, subresource, object),
+            Write::Patch { resource, subresource, namespace, name, patch } => {
+                let Some(old) = self.find(resource, namespace, name) else {
+                    let (reason, message) = ("NotFound".to_owned(), String::new());
+                    return Err(Refused { write: Refusable::Update, reason, message });
+                };
+                let mut object = (*old).clone();
+                assert!(patch["metadata"]["resourceVersion"].is_string(), "it says what was seen: {patch}");
+                merge(&mut object, patch);
+                self.update(resource, subresource, &object)
+            }
             Write::Delete { resource, namespace, name, uid, resource_version, propagation } => {
                 let refuse = |reason: &str| {
                     let (reason, message) = (reason.to_owned(), String::new());
@@ -270,6 +298,17 @@ impl Cluster {
                     return refuse("Conflict");
                 }
                 self.delete_with(resource, &old, *propagation, now);
+                Ok(())
+            }
+            Write::Remove { resource, namespace, name, uid } => {
+                let found = self.find(resource, namespace, name);
+                match found.filter(|object| object["metadata"]["uid"] == **uid) {
+                    Some(old) => self.vanish(resource, &old),
+                    None => {
+                        let (reason, message) = ("NotFound".to_owned(), String::new());
+                        return Err(Refused { write: Refusable::Delete, reason, message });
+                    }
+                }
                 Ok(())
             }
             Write::Event { reason, message, .. } => {

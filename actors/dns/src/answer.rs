@@ -83,7 +83,9 @@ impl Domain {
             }
             RecordType::SRV => {
                 for service in &record.services {
-                    let Some(target) = absolute(&format!("{}.{}", service.target, self.name)) else { continue };
+                    let Some(target) = absolute(&format!("{}.{}", service.target, self.name)) else {
+                        continue;
+                    };
                     let srv = SRV::new(0, service.weight, service.port, target.clone());
                     message.add_answer(self.record(owner, RData::SRV(srv)));
                     for address in &service.addresses {

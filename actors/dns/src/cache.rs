@@ -45,7 +45,8 @@ impl Cache {
         let kept = self.kept.get(key).filter(|kept| now < kept.until)?;
         let age = u32::try_from(now.duration_since(kept.since).as_secs()).unwrap_or(u32::MAX);
         let mut message = kept.message.clone();
-        let records = message.answers.iter_mut().chain(&mut message.authorities).chain(&mut message.additionals);
+        let records =
+            message.answers.iter_mut().chain(&mut message.authorities).chain(&mut message.additionals);
         records.for_each(|record| record.ttl = record.ttl.saturating_sub(age));
         Some(message)
     }

@@ -319,7 +319,8 @@ pub(crate) fn id(object: &Value) -> Id {
 }
 
 fn ports(object: &Value, pointer: &str) -> Vec<Port> {
-    let number = |port: &Value| port.pointer("/port").and_then(Value::as_u64).and_then(|at| u16::try_from(at).ok());
+    let number =
+        |port: &Value| port.pointer("/port").and_then(Value::as_u64).and_then(|at| u16::try_from(at).ok());
     let protocol = |port: &Value| match text(port, "/protocol") {
         "" => "tcp".to_owned(),
         named => named.to_ascii_lowercase(),
@@ -341,7 +342,10 @@ fn read_service(object: &Value) -> Option<Service> {
     let first = text(object, "/spec/clusterIP");
     if first == "None" {
         let not_ready_too = object.pointer("/spec/publishNotReadyAddresses").and_then(Value::as_bool);
-        return Some(Service { kind: Kind::Headless { not_ready_too: not_ready_too.unwrap_or(false) }, ports });
+        return Some(Service {
+            kind: Kind::Headless { not_ready_too: not_ready_too.unwrap_or(false) },
+            ports,
+        });
     }
     let mut addresses: Vec<IpAddr> =
         list(object, "/spec/clusterIPs").filter_map(Value::as_str).filter_map(|at| at.parse().ok()).collect();

@@ -101,7 +101,9 @@ impl Resolver {
         if request.version() > 0 {
             return refuse(ResponseCode::BADVERS);
         }
-        if matches!(query.query_type(), RecordType::AXFR | RecordType::IXFR) || query.query_class() != DNSClass::IN {
+        if matches!(query.query_type(), RecordType::AXFR | RecordType::IXFR)
+            || query.query_class() != DNSClass::IN
+        {
             return refuse(ResponseCode::Refused);
         }
         let own = self.domain.owns(&query.name().to_ascii());

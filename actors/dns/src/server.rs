@@ -60,10 +60,11 @@ impl Sockets {
 
     /// Serves until it is dropped, or a socket fails.
     pub(crate) async fn serve(self, resolver: Arc<Resolver>) -> io::Error {
-        let (datagrams, streams) = match (UdpSocket::from_std(self.datagrams), TcpListener::from_std(self.streams)) {
-            (Ok(datagrams), Ok(streams)) => (datagrams, streams),
-            (Err(error), _) | (_, Err(error)) => return error,
-        };
+        let (datagrams, streams) =
+            match (UdpSocket::from_std(self.datagrams), TcpListener::from_std(self.streams)) {
+                (Ok(datagrams), Ok(streams)) => (datagrams, streams),
+                (Err(error), _) | (_, Err(error)) => return error,
+            };
         tokio::select! {
             error = serve_datagrams(datagrams, Arc::clone(&resolver)) => error,
             error = serve_streams(streams, resolver) => error,

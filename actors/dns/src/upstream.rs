@@ -102,7 +102,12 @@ impl Upstreams {
         Err(io::Error::other("answers to questions that were not asked"))
     }
 
-    async fn ask_by_stream(&self, server: SocketAddr, request: &Message, bytes: &[u8]) -> io::Result<Message> {
+    async fn ask_by_stream(
+        &self,
+        server: SocketAddr,
+        request: &Message,
+        bytes: &[u8],
+    ) -> io::Result<Message> {
         let socket = self.netns.run(|| {
             let domain = socket2::Domain::for_address(server);
             let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
@@ -147,7 +152,11 @@ fn read_file(path: &Path, own: &[IpAddr]) -> Vec<SocketAddr> {
     });
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let addresses = lines.filter_map(|rest| rest.split_whitespace().next()?.parse::<IpAddr>().ok());
-    addresses.filter(|address| !own.contains(address)).take(SERVERS).map(|address| (address, 53).into()).collect()
+    addresses
+        .filter(|address| !own.contains(address))
+        .take(SERVERS)
+        .map(|address| (address, 53).into())
+        .collect()
 }
 
 fn question(query: &Query, signed: bool) -> io::Result<Message> {

@@ -25,7 +25,10 @@ fn index() -> Index {
         json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd96::1"], "ports": ports}),
     ));
     index.set_service(&service("db", json!({"clusterIP": "None", "ports": ports})));
-    index.set_service(&service("early", json!({"clusterIP": "None", "publishNotReadyAddresses": true, "ports": ports})));
+    index.set_service(&service(
+        "early",
+        json!({"clusterIP": "None", "publishNotReadyAddresses": true, "ports": ports}),
+    ));
     index.set_service(&service("away", json!({"type": "ExternalName", "externalName": "Example.org."})));
     let endpoints = json!([
         {"addresses": ["10.1.0.1"], "hostname": "db-0", "conditions": {"ready": true}},

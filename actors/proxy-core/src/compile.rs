@@ -19,7 +19,8 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     fn take(&mut self) -> u32 {
-        self.last = self.last.checked_add(1).expect("four thousand million changes of ports end with a restart");
+        self.last =
+            self.last.checked_add(1).expect("four thousand million changes of ports end with a restart");
         self.last
     }
 }
@@ -83,7 +84,8 @@ impl Compiled {
             }
         }
         let here = |address: &&IpAddr| !node.answered_here.contains(address);
-        compiled.addresses = service.cluster_addresses.iter().filter(here).map(|address| (*address, ())).collect();
+        compiled.addresses =
+            service.cluster_addresses.iter().filter(here).map(|address| (*address, ())).collect();
         compiled.health = service.health_port.map(|port| HealthCheck {
             port,
             service: service.key.clone(),
@@ -122,12 +124,15 @@ impl Work<'_> {
         let wants_local = service.internal_local || (external && service.external_local);
         let wants_cluster = !service.internal_local || external;
         let cluster = wants_cluster
-            .then(|| self.pool(Kind::Cluster, service, port, family, &backends(&selection.cluster, endpoints)))
+            .then(|| {
+                self.pool(Kind::Cluster, service, port, family, &backends(&selection.cluster, endpoints))
+            })
             .flatten();
         let local = wants_local
             .then(|| self.pool(Kind::Local, service, port, family, &backends(&selection.local, endpoints)))
             .flatten();
-        let of_node = endpoints.iter().filter(|(endpoint, _)| endpoint.node == node.name && !node.name.is_empty());
+        let of_node =
+            endpoints.iter().filter(|(endpoint, _)| endpoint.node == node.name && !node.name.is_empty());
         self.compiled.selves.extend(of_node.map(|(endpoint, _)| (endpoint.address, ())));
         let nobody = if selection.any { Target::Drop } else { Target::Reject };
         let internal = if service.internal_local { local } else { cluster }.map_or(nobody, Target::Pool);
@@ -195,7 +200,8 @@ impl Work<'_> {
         ways: &Ways,
         node: &NodeView,
     ) {
-        let usable = |address: &&IpAddr| Family::of(**address) == family && !node.answered_here.contains(address);
+        let usable =
+            |address: &&IpAddr| Family::of(**address) == family && !node.answered_here.contains(address);
         let front = |address: IpAddr| Front { address, protocol: port.protocol, port: port.port };
         let outside = service.external_addresses.iter().chain(&service.balancer_addresses).filter(usable);
         self.compiled.fronts.extend(outside.map(|address| (front(*address), ways.external)));
@@ -231,7 +237,9 @@ fn families(service: &Service) -> Vec<Family> {
 }
 
 fn has_external(service: &Service, port: &ServicePort) -> bool {
-    port.node_port.is_some() || !service.external_addresses.is_empty() || !service.balancer_addresses.is_empty()
+    port.node_port.is_some()
+        || !service.external_addresses.is_empty()
+        || !service.balancer_addresses.is_empty()
 }
 
 /// Endpoints of a port and family with the port's number there. An address that stands in two slices, while it moves
@@ -257,7 +265,8 @@ fn endpoints_of<'a>(
 }
 
 fn backends(chosen: &[&Endpoint], endpoints: &[(&Endpoint, u16)]) -> BTreeSet<Backend> {
-    let chosen: BTreeSet<*const Endpoint> = chosen.iter().map(|endpoint| core::ptr::from_ref(*endpoint)).collect();
+    let chosen: BTreeSet<*const Endpoint> =
+        chosen.iter().map(|endpoint| core::ptr::from_ref(*endpoint)).collect();
     let kept = endpoints.iter().filter(|(endpoint, _)| chosen.contains(&core::ptr::from_ref(*endpoint)));
     kept.map(|(endpoint, port)| Backend { address: endpoint.address, port: *port }).collect()
 }
@@ -265,13 +274,18 @@ fn backends(chosen: &[&Endpoint], endpoints: &[(&Endpoint, u16)]) -> BTreeSet<Ba
 /// Gives backends their places: those that stay keep theirs, new ones fill the gaps, and when the pool shrinks those
 /// from the end fill them.
 fn arrange(before: &[Backend], wanted: &BTreeSet<Backend>) -> Vec<Backend> {
-    let mut places: Vec<Option<Backend>> =
-        before.iter().take(wanted.len()).map(|backend| wanted.contains(backend).then_some(*backend)).collect();
+    let mut places: Vec<Option<Backend>> = before
+        .iter()
+        .take(wanted.len())
+        .map(|backend| wanted.contains(backend).then_some(*backend))
+        .collect();
     places.resize(wanted.len(), None);
     let placed: BTreeSet<Backend> = places.iter().flatten().copied().collect();
     let mut waiting = wanted.difference(&placed).copied();
-    let filled: Vec<Backend> =
-        places.into_iter().map(|place| place.or_else(|| waiting.next()).expect("as many places as backends")).collect();
+    let filled: Vec<Backend> = places
+        .into_iter()
+        .map(|place| place.or_else(|| waiting.next()).expect("as many places as backends"))
+        .collect();
     assert!(waiting.next().is_none(), "every backend has a place");
     filled
 }

@@ -128,14 +128,19 @@ pub(crate) fn maps<K: Ord + Clone, V: PartialEq + Clone>(
     let keys: BTreeSet<&K> = before.keys().chain(after.keys()).collect();
     let changed = keys.into_iter().filter(|key| before.get(key) != after.get(key));
     changed
-        .map(|key| Change { key: key.clone(), before: before.get(key).cloned(), after: after.get(key).cloned() })
+        .map(|key| Change {
+            key: key.clone(),
+            before: before.get(key).cloned(),
+            after: after.get(key).cloned(),
+        })
         .collect()
 }
 
 fn sets<K: Ord + Clone>(before: &BTreeSet<K>, after: &BTreeSet<K>) -> Vec<Change<K, ()>> {
     let there = |set: &BTreeSet<K>, key: &K| set.contains(key).then_some(());
     let keys = before.symmetric_difference(after);
-    keys.map(|key| Change { key: key.clone(), before: there(before, key), after: there(after, key) }).collect()
+    keys.map(|key| Change { key: key.clone(), before: there(before, key), after: there(after, key) })
+        .collect()
 }
 
 fn put<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, changes: &[Change<K, V>]) {

@@ -15,7 +15,11 @@ pub(crate) fn texts<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item =
 }
 
 pub(crate) fn port(value: &Value, pointer: &str) -> Option<u16> {
-    value.pointer(pointer).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
 }
 
 /// An address; an IPv4 address in IPv6's clothes is one of IPv4.

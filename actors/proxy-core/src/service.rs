@@ -75,20 +75,24 @@ impl Service {
     /// Reads a `v1` Service; `None` when no proxy has anything to do for it (headless, ExternalName, another proxy's).
     pub fn read(object: &Value) -> Option<Self> {
         let labels = object.pointer("/metadata/labels");
-        let other_proxy = labels.is_some_and(|labels| labels.get("service.kubernetes.io/service-proxy-name").is_some());
+        let other_proxy =
+            labels.is_some_and(|labels| labels.get("service.kubernetes.io/service-proxy-name").is_some());
         let kind = text(object, "/spec/type");
         let first = text(object, "/spec/clusterIP");
         if other_proxy || kind == "ExternalName" || first.is_empty() || first == "None" {
             return None;
         }
-        let mut cluster_addresses: Vec<IpAddr> = texts(object, "/spec/clusterIPs").filter_map(address).collect();
+        let mut cluster_addresses: Vec<IpAddr> =
+            texts(object, "/spec/clusterIPs").filter_map(address).collect();
         if cluster_addresses.is_empty() {
             cluster_addresses.extend(address(first));
         }
         let balancer = list(object, "/status/loadBalancer/ingress").iter();
         let balancer = balancer.filter(|ingress| text(ingress, "/ipMode") != "Proxy");
-        let balancer_addresses: Vec<IpAddr> =
-            balancer.filter_map(|ingress| address(text(ingress, "/ip"))).filter(|_| kind == "LoadBalancer").collect();
+        let balancer_addresses: Vec<IpAddr> = balancer
+            .filter_map(|ingress| address(text(ingress, "/ip")))
+            .filter(|_| kind == "LoadBalancer")
+            .collect();
         let external_local = text(object, "/spec/externalTrafficPolicy") == "Local";
         Some(Self {
             key: ServiceKey::of(object),
@@ -111,7 +115,8 @@ fn affinity(object: &Value) -> Option<u32> {
     if text(object, "/spec/sessionAffinity") != "ClientIP" {
         return None;
     }
-    let seconds = object.pointer("/spec/sessionAffinityConfig/clientIP/timeoutSeconds").and_then(Value::as_u64);
+    let seconds =
+        object.pointer("/spec/sessionAffinityConfig/clientIP/timeoutSeconds").and_then(Value::as_u64);
     Some(seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(AFFINITY_DEFAULT_S))
 }
 

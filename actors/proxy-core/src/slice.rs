@@ -73,10 +73,12 @@ fn read_port(value: &Value) -> Option<SlicePort> {
 }
 
 fn read_endpoint(value: &Value) -> Option<Endpoint> {
-    let condition = |name: &str| value.pointer("/conditions").and_then(|all| all.get(name)).and_then(Value::as_bool);
+    let condition =
+        |name: &str| value.pointer("/conditions").and_then(|all| all.get(name)).and_then(Value::as_bool);
     // Unknown means ready, and serving is as ready as it is when nobody says more.
     let ready = condition("ready").unwrap_or(true);
-    let hints = |pointer: &str| list(value, pointer).iter().map(|hint| text(hint, "/name").to_owned()).collect();
+    let hints =
+        |pointer: &str| list(value, pointer).iter().map(|hint| text(hint, "/name").to_owned()).collect();
     Some(Endpoint {
         // All addresses of an endpoint lead to the same place; consumers use the first.
         address: list(value, "/addresses").first().and_then(Value::as_str).and_then(address)?,

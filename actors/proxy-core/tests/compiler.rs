@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use trireme_proxy_core::{Compiler, Front, NodeFront, NodeView, Protocol, Rules, Service, ServiceKey, Slice, Target};
+use trireme_proxy_core::{
+    Compiler, Front, NodeFront, NodeView, Protocol, Rules, Service, ServiceKey, Slice, Target,
+};
 
 fn node() -> NodeView {
     NodeView { name: "n1".to_owned(), zone: "a".to_owned(), ..NodeView::default() }
@@ -32,7 +34,8 @@ fn slice(name: &str, endpoints: &[&str]) -> Value {
         .iter()
         .map(|line| {
             let mut words = line.split(' ');
-            let (address, node, state) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let (address, node, state) =
+                (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
             let mut hints = serde_json::Map::new();
             for hint in words {
                 let (kind, name) = hint.split_once('=').unwrap();
@@ -79,8 +82,11 @@ fn node_port() -> NodeFront {
 /// The backends that packets at the cluster address reach, sorted.
 fn reached(rules: &Rules, target: Target) -> Vec<String> {
     let Target::Pool(number) = target else { return vec![format!("{target:?}")] };
-    let mut found: Vec<String> =
-        rules.pools[&number].backends.iter().map(|backend| format!("{}:{}", backend.address, backend.port)).collect();
+    let mut found: Vec<String> = rules.pools[&number]
+        .backends
+        .iter()
+        .map(|backend| format!("{}:{}", backend.address, backend.port))
+        .collect();
     found.sort();
     found
 }
@@ -122,7 +128,8 @@ fn internal_policy_local_stays_on_the_node() {
 
 #[test]
 fn external_policy_local_has_two_ways_and_a_health_check() {
-    let spec = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000});
+    let spec =
+        json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000});
     let compiler = compile(spec, &["10.1.0.1 n1 ready", "10.1.0.2 n2 ready"]);
     let rules = compiler.rules();
     let Target::Gate(number) = rules.node_fronts[&node_port()] else { panic!("a gate") };
@@ -197,7 +204,8 @@ fn slices_move_and_vanish() {
 fn of_two_claims_the_first_by_name_wins_and_the_other_inherits() {
     let mut compiler = Compiler::new(node());
     for (name, address) in [("b", "10.96.0.2"), ("a", "10.96.0.3")] {
-        let mut object = service(json!({"clusterIP": address, "clusterIPs": [address], "externalIPs": ["198.51.100.7"]}));
+        let mut object =
+            service(json!({"clusterIP": address, "clusterIPs": [address], "externalIPs": ["198.51.100.7"]}));
         object["metadata"]["name"] = json!(name);
         object["spec"]["ports"][0].as_object_mut().unwrap().remove("nodePort");
         put(&mut compiler, &object);
@@ -219,15 +227,13 @@ fn of_two_claims_the_first_by_name_wins_and_the_other_inherits() {
 
 #[test]
 fn what_is_no_proxys_business() {
-    for object in [
-        service(json!({"clusterIP": "None"})),
-        service(json!({"type": "ExternalName", "clusterIP": ""})),
-        {
+    for object in
+        [service(json!({"clusterIP": "None"})), service(json!({"type": "ExternalName", "clusterIP": ""})), {
             let mut object = service(json!({}));
             object["metadata"]["labels"] = json!({"service.kubernetes.io/service-proxy-name": "other"});
             object
-        },
-    ] {
+        }]
+    {
         assert_eq!(Service::read(&object), None);
     }
     let mut view = node();

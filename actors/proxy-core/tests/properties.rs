@@ -128,13 +128,22 @@ fn meaning(rules: &Rules) -> BTreeMap<String, String> {
         Target::Pool(number) => pool(number),
         Target::Gate(number) => {
             let gate = &rules.gates[&number];
-            format!("{} {} {:?} {:?}", gate.comment, gate.local_only, gate.cluster.map(pool), gate.local.map(pool))
+            format!(
+                "{} {} {:?} {:?}",
+                gate.comment,
+                gate.local_only,
+                gate.cluster.map(pool),
+                gate.local.map(pool)
+            )
         }
         other => format!("{other:?}"),
     };
     let fronts = rules.fronts.iter().map(|(front, to)| (format!("{front:?}"), target(*to)));
     let nodes = rules.node_fronts.iter().map(|(front, to)| (format!("{front:?}"), target(*to)));
-    let walls = rules.guarded.iter().map(|(front, wall)| (format!("wall {front:?}"), format!("{:?}", rules.walls[wall])));
+    let walls = rules
+        .guarded
+        .iter()
+        .map(|(front, wall)| (format!("wall {front:?}"), format!("{:?}", rules.walls[wall])));
     let sets = [("addresses", format!("{:?}", rules.addresses)), ("selves", format!("{:?}", rules.selves))];
     let sets = sets.into_iter().map(|(name, all)| (name.to_owned(), all));
     fronts.chain(nodes).chain(walls).chain(sets).collect()

@@ -40,7 +40,8 @@ impl HealthServers {
 
     /// Serves these checks and no others. Ports that are taken are told and tried again at the next change.
     pub(crate) fn set(&mut self, checks: Vec<HealthCheck>, runtime: &tokio::runtime::Handle) {
-        let wanted: BTreeMap<u16, HealthCheck> = checks.into_iter().map(|check| (check.port, check)).collect();
+        let wanted: BTreeMap<u16, HealthCheck> =
+            checks.into_iter().map(|check| (check.port, check)).collect();
         self.running.retain(|port, (_, server)| {
             let stays = wanted.contains_key(port) && !server.is_finished();
             if !stays {
@@ -60,7 +61,9 @@ impl HealthServers {
                     let server = runtime.spawn(serve(listener, Arc::clone(&answering)));
                     self.running.insert(port, (answering, server));
                 }
-                Err(error) => tracing::warn!(port, %service, %error, "the health check's port cannot be opened"),
+                Err(error) => {
+                    tracing::warn!(port, %service, %error, "the health check's port cannot be opened")
+                }
             }
         }
     }

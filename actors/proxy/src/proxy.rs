@@ -83,7 +83,8 @@ pub struct Proxy {
 impl Proxy {
     /// The actor called `proxy`.
     pub fn spec(config: ProxyConfig, feed: Arc<dyn Feed>) -> ActorSpec<Self> {
-        ActorSpec::new("proxy", move |_| Self::new(config.clone(), Arc::clone(&feed))).progress_limit(PROGRESS_LIMIT)
+        ActorSpec::new("proxy", move |_| Self::new(config.clone(), Arc::clone(&feed)))
+            .progress_limit(PROGRESS_LIMIT)
     }
 
     fn new(config: ProxyConfig, feed: Arc<dyn Feed>) -> Self {
@@ -122,7 +123,9 @@ impl Proxy {
             }
             FeedKind::Nodes if names(object).1 == self.config.node_name => {
                 let labels = object.pointer("/metadata/labels");
-                let zone = labels.and_then(|labels| labels.get("topology.kubernetes.io/zone")).and_then(Value::as_str);
+                let zone = labels
+                    .and_then(|labels| labels.get("topology.kubernetes.io/zone"))
+                    .and_then(Value::as_str);
                 self.compiler.set_node(node_view(&self.config, zone.unwrap_or_default().to_owned()));
             }
             FeedKind::Nodes => {}
@@ -160,7 +163,8 @@ impl Proxy {
 
     /// Commits what is to be done, unless a commit is in flight or something was never listed.
     fn commit(&mut self, cx: &mut Context<Self>) {
-        let complete = [FeedKind::Services, FeedKind::EndpointSlices].iter().all(|kind| self.listed.contains(kind));
+        let complete =
+            [FeedKind::Services, FeedKind::EndpointSlices].iter().all(|kind| self.listed.contains(kind));
         if self.in_flight || !complete {
             return;
         }

@@ -1,6 +1,8 @@
 //! The fixed part of the tables: sets, base chains and the rules that never change.
 
-use trireme_dataplane::nft::{Batch, Expression, Family, Field, Hook, HookType, Rule, Set, SetKind, Table, Verdict};
+use trireme_dataplane::nft::{
+    Batch, Expression, Family, Field, Hook, HookType, Rule, Set, SetKind, Table, Verdict,
+};
 
 use crate::kernel::ServicesConfig;
 
@@ -30,8 +32,12 @@ pub(crate) const GUARDED: Set = verdicts("guarded", FRONT);
 pub(crate) const ADDRESSES: Set = plain("addresses", &[Field::Address]);
 pub(crate) const SELVES: Set = plain("selves", &[Field::Address, Field::Address]);
 /// Backends by pool and place.
-pub(crate) const BACKENDS: Set =
-    Set { name: "backends", key: &[Field::Number, Field::Number], kind: SetKind::Map(BACKEND), dynamic: None };
+pub(crate) const BACKENDS: Set = Set {
+    name: "backends",
+    key: &[Field::Number, Field::Number],
+    kind: SetKind::Map(BACKEND),
+    dynamic: None,
+};
 /// Backends of pools with affinity: a remembered one counts only while it is here.
 pub(crate) const ALIVE: Set = plain("alive", &[Field::Number, Field::Address, Field::Port]);
 /// Whom a client was sent to, by pool and client.
@@ -88,7 +94,11 @@ pub(crate) fn scaffold(batch: &mut Batch, family: Family, config: &ServicesConfi
     let itself = rule().load_source(0);
     let second = itself.after_address(0);
     let itself = itself.load_destination(second).in_set(SELVES.name).redirected().count();
-    batch.add_rule(table, "postrouting", &itself.then(Expression::Masquerade).comment("a pod reaches itself"));
+    batch.add_rule(
+        table,
+        "postrouting",
+        &itself.then(Expression::Masquerade).comment("a pod reaches itself"),
+    );
     for chain in ["unmatched-forward", "unmatched-output"] {
         let unmatched = rule().load_destination(0).in_set(ADDRESSES.name).new_connection();
         batch.add_rule(table, chain, &unmatched.verdict(Verdict::Goto("reject".to_owned())));

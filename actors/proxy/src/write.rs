@@ -7,7 +7,8 @@ use trireme_proxy_core::{Backend, Change, Delta, Front, Gate, NodeFront, Pool, T
 
 use crate::kernel::ServicesConfig;
 use crate::ruleset::{
-    ADDRESSES, AFFINITY, ALIVE, BACKENDS, FRONTS, GUARDED, NODE_FRONTS, NODE_REFUSED, REFUSED, SELVES, mark, table,
+    ADDRESSES, AFFINITY, ALIVE, BACKENDS, FRONTS, GUARDED, NODE_FRONTS, NODE_REFUSED, REFUSED, SELVES, mark,
+    table,
 };
 
 /// Elements to remove and to add, by set.
@@ -126,7 +127,8 @@ fn pool_elements(edits: &mut Edits, change: &Change<u32, Pool>) {
             continue;
         }
         let at = u32::try_from(place).expect("backends of a pool are counted in 32 bits");
-        let element = |backend: &Backend| Element::new().number(number).number(at).gives(backend.address, backend.port);
+        let element =
+            |backend: &Backend| Element::new().number(number).number(at).gives(backend.address, backend.port);
         if let Some(was) = was {
             edits.remove(family, BACKENDS.name, element(was));
         }
@@ -139,7 +141,8 @@ fn pool_elements(edits: &mut Edits, change: &Change<u32, Pool>) {
         kept.map(|pool| pool.backends.clone()).unwrap_or_default()
     };
     let (before, after) = (remembered(&change.before), remembered(&change.after));
-    let element = |backend: &Backend| Element::new().number(number).address(backend.address).port(backend.port);
+    let element =
+        |backend: &Backend| Element::new().number(number).address(backend.address).port(backend.port);
     for gone in before.iter().filter(|backend| !after.contains(backend)) {
         edits.remove(family, ALIVE.name, element(gone));
     }
@@ -154,7 +157,11 @@ fn write_pool(batch: &mut Batch, number: u32, before: Option<&Pool>, pool: &Pool
     let (table, chain) = (table(family), pool_chain(number));
     match before {
         None => batch.add_chain(table, &chain),
-        Some(before) if before.backends.len() == pool.backends.len() && before.affinity_s == pool.affinity_s => return,
+        Some(before)
+            if before.backends.len() == pool.backends.len() && before.affinity_s == pool.affinity_s =>
+        {
+            return;
+        }
         Some(_) => batch.flush_chain(table, &chain),
     }
     let own = |register| Expression::Value { value: number.to_ne_bytes().to_vec(), to: Register(register) };
@@ -230,7 +237,11 @@ fn write_wall(batch: &mut Batch, number: u32, known: bool, wall: &Wall) {
     for net in &wall.allowed {
         batch.add_rule(table, &chain, &Rule::new(family).source_in(*net, false).verdict(Verdict::Return));
     }
-    batch.add_rule(table, &chain, &Rule::new(family).count().verdict(Verdict::Drop).comment("source not allowed"));
+    batch.add_rule(
+        table,
+        &chain,
+        &Rule::new(family).count().verdict(Verdict::Drop).comment("source not allowed"),
+    );
 }
 
 fn remove_chains(batch: &mut Batch, delta: &Delta) {

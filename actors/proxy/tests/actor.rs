@@ -68,7 +68,8 @@ async fn it_follows_heals_and_tells_balancers() {
     kernel.root().add(Proxy::spec(config, Arc::clone(&feed) as _)).unwrap();
     let healthy = |status: &str, count: usize| {
         let answer = get(&node.outside, "192.0.2.1:31000").unwrap_or_default();
-        answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(&format!("\"localEndpoints\":{count}"))
+        answer.starts_with(&format!("HTTP/1.1 {status}"))
+            && answer.contains(&format!("\"localEndpoints\":{count}"))
     };
     eventually(|| healthy("503", 0), "no endpoints on this node");
     let here = slice("web", "IPv4", &[(&a.addresses[0], "n1")]);
@@ -90,7 +91,12 @@ async fn it_follows_heals_and_tells_balancers() {
     node.kernel.remove().unwrap();
     feed.remove(&of_other);
     eventually(|| client.space.ask("10.96.0.10:80").is_ok(), "the table comes back");
-    let refused = || client.space.ask("10.96.0.11:80").is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+    let refused = || {
+        client
+            .space
+            .ask("10.96.0.11:80")
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
     eventually(refused, "and is as it should be");
     feed.remove(&web);
     eventually(|| get(&node.outside, "192.0.2.1:31000").is_none(), "the health check ends with its Service");

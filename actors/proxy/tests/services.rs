@@ -56,13 +56,18 @@ async fn a_cluster_address_spreads_over_all_and_refuses_when_nobody_is_there() {
         }
     }
     assert_eq!(client.space.ask("10.96.0.10:80").unwrap().split(' ').nth(1).unwrap(), client.addresses[0]);
-    let refused = |from: &Space, at: &str| assert_eq!(from.ask(at).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{at}");
+    let refused = |from: &Space, at: &str| {
+        assert_eq!(from.ask(at).unwrap_err().kind(), ErrorKind::ConnectionRefused, "{at}")
+    };
     for from in [&client.space, &node.space] {
         for at in ["10.96.0.11:80", "[fd96::11]:80", "10.96.0.10:81"] {
             refused(from, at);
         }
     }
-    assert!(node.outside.ask_within("10.96.0.10:80", SILENCE).is_err(), "cluster addresses are not seen from outside");
+    assert!(
+        node.outside.ask_within("10.96.0.10:80", SILENCE).is_err(),
+        "cluster addresses are not seen from outside"
+    );
 
     // Counted by the kernel: 60 + 60 from the client and more.
     let counters: u64 = {
@@ -97,7 +102,8 @@ async fn node_ports_and_the_clients_address() {
     let client = node.pod("client").await;
     let ports = json!({"type": "NodePort", "ports": [node_port(30080)]});
     let local = json!({"type": "NodePort", "externalTrafficPolicy": "Local", "ports": [node_port(30081)]});
-    let elsewhere = json!({"type": "NodePort", "externalTrafficPolicy": "Local", "ports": [node_port(30082)]});
+    let elsewhere =
+        json!({"type": "NodePort", "externalTrafficPolicy": "Local", "ports": [node_port(30082)]});
     let empty = json!({"type": "NodePort", "ports": [node_port(30083)]});
     node.put(&[
         service("web", &["10.96.0.10", "fd96::10"], ports),
@@ -111,14 +117,21 @@ async fn node_ports_and_the_clients_address() {
     ]);
     assert_eq!(node.outside.ask("192.0.2.1:30080").unwrap(), "a 10.244.1.1", "the node's address stands in");
     assert!(node.outside.ask("[2001:db8::1]:30080").unwrap().starts_with("a "));
-    assert_eq!(node.outside.ask("192.0.2.1:30081").unwrap(), "a 192.0.2.9", "policy Local keeps the client's");
+    assert_eq!(
+        node.outside.ask("192.0.2.1:30081").unwrap(),
+        "a 192.0.2.9",
+        "policy Local keeps the client's"
+    );
     let silent = node.outside.ask_within("192.0.2.1:30082", SILENCE).unwrap_err();
     assert_eq!(silent.kind(), ErrorKind::TimedOut, "nobody here, but somebody elsewhere: dropped");
     assert!(client.space.ask("192.0.2.1:30082").unwrap().starts_with("a "), "pods reach all endpoints");
     assert!(node.space.ask("192.0.2.1:30082").unwrap().starts_with("a "), "so does the node");
     assert!(node.space.ask("192.0.2.1:30080").unwrap().starts_with("a "));
     assert!(client.space.ask("192.0.2.1:30080").unwrap().starts_with("a "));
-    assert!(pods[0].space.ask("192.0.2.1:30080").unwrap().starts_with("a "), "a pod reaches itself by the node");
+    assert!(
+        pods[0].space.ask("192.0.2.1:30080").unwrap().starts_with("a "),
+        "a pod reaches itself by the node"
+    );
     assert_eq!(node.outside.ask("192.0.2.1:30083").unwrap_err().kind(), ErrorKind::ConnectionRefused);
 
     // A new process replaces everything in one step: no request in between fails.
@@ -154,13 +167,18 @@ async fn affinity_holds_a_client_until_its_backend_goes() {
     let pods = [node.pod("a").await, node.pod("b").await, node.pod("c").await];
     let client = node.pod("client").await;
     let _servers: Vec<_> = pods.iter().zip(["a", "b", "c"]).map(|(pod, name)| serve(pod, name)).collect();
-    let sticky = json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}});
-    let brief = json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}});
+    let sticky =
+        json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}});
+    let brief =
+        json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}});
     for (family, name, at) in [("IPv4", 0, "10.96.0.10:80"), ("IPv6", 1, "[fd96::10]:80")] {
         let mut left: Vec<&Pod> = pods.iter().collect();
         let put = |node: &mut Node, left: &[&Pod]| {
             let all: Vec<_> = left.iter().map(|pod| (pod.addresses[name].as_str(), "n1")).collect();
-            node.put(&[service("web", &["10.96.0.10", "fd96::10"], sticky.clone()), slice("web", family, &all)]);
+            node.put(&[
+                service("web", &["10.96.0.10", "fd96::10"], sticky.clone()),
+                slice("web", family, &all),
+            ]);
         };
         put(&mut node, &left);
         while left.len() > 1 {
@@ -176,10 +194,7 @@ async fn affinity_holds_a_client_until_its_backend_goes() {
         }
     }
     // After the time-out a client may come to another one; with 20 rounds of three backends it does.
-    node.put(&[
-        service("brief", &["10.96.0.20"], brief),
-        slice("brief", "IPv4", &endpoints(&pods, 0, "n1")),
-    ]);
+    node.put(&[service("brief", &["10.96.0.20"], brief), slice("brief", "IPv4", &endpoints(&pods, 0, "n1"))]);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..20 {
         seen.extend(spread(&client.space, "10.96.0.20:80", 2).into_keys());
@@ -199,7 +214,8 @@ async fn balancer_addresses_with_source_ranges_and_external_addresses() {
     let mut node = Node::new();
     let pods = [node.pod("a").await];
     let _a = serve(&pods[0], "a");
-    let mut open = service("open", &["10.96.0.10"], json!({"type": "LoadBalancer", "externalIPs": ["198.51.100.7"]}));
+    let mut open =
+        service("open", &["10.96.0.10"], json!({"type": "LoadBalancer", "externalIPs": ["198.51.100.7"]}));
     open["status"] = json!({"loadBalancer": {"ingress": [{"ip": "198.51.100.8"}]}});
     let ranges = |range: &str| {
         let mut walled = service(
@@ -216,7 +232,10 @@ async fn balancer_addresses_with_source_ranges_and_external_addresses() {
         assert!(node.outside.ask(&format!("{address}:80")).unwrap().starts_with("a "), "{address}");
     }
     node.put(&[ranges("203.0.113.0/24")]);
-    assert!(node.outside.ask_within("198.51.100.9:80", SILENCE).is_err(), "the source is not allowed any more");
+    assert!(
+        node.outside.ask_within("198.51.100.9:80", SILENCE).is_err(),
+        "the source is not allowed any more"
+    );
     assert!(node.outside.ask("198.51.100.8:80").is_ok());
 }
 
@@ -247,5 +266,8 @@ async fn udp_conversations_follow_their_service() {
     node.put(&[slice(&pods[..1])]);
     assert!(ask_udp(&socket, "10.96.0.53:53").unwrap().starts_with("a "));
     node.put(&[slice(&pods[1..])]);
-    assert!(ask_udp(&socket, "10.96.0.53:53").unwrap().starts_with("b "), "the same socket reaches the new backend");
+    assert!(
+        ask_udp(&socket, "10.96.0.53:53").unwrap().starts_with("b "),
+        "the same socket reaches the new backend"
+    );
 }

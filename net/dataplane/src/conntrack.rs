@@ -55,7 +55,9 @@ impl Conntrack {
         let answers = self.dump(family)?;
         let mut forgotten = 0;
         for answer in answers.iter().filter(|answer| flow(answer).is_some_and(|flow| stale(&flow))) {
-            let Some(original) = answer.attributes(HEADER).find(|found| found.kind == ORIGINAL) else { continue };
+            let Some(original) = answer.attributes(HEADER).find(|found| found.kind == ORIGINAL) else {
+                continue;
+            };
             let remove = Message::new(SUBSYSTEM << 8 | DELETE, 0)
                 .raw(&[family.number(), 0, 0, 0])
                 .nested(ORIGINAL, |tuple| tuple.raw(original.value));

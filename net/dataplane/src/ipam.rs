@@ -140,8 +140,10 @@ impl Ledger {
 
     fn pick_in(&self, range: IpNet) -> Result<IpAddr, NetError> {
         let size = size(range);
-        let used = |address: IpAddr| self.page.leases.values().any(|lease| lease.addresses.contains(&address));
-        let last = self.page.last.iter().find(|last| range.contains(*last)).map_or(1, |last| offset(range, *last));
+        let used =
+            |address: IpAddr| self.page.leases.values().any(|lease| lease.addresses.contains(&address));
+        let last =
+            self.page.last.iter().find(|last| range.contains(*last)).map_or(1, |last| offset(range, *last));
         // The first is the network's, the second the gateway's, IPv4's last the broadcast's.
         let first_usable = 2;
         let usable = if range.addr().is_ipv4() { size.saturating_sub(3) } else { size.saturating_sub(2) };
@@ -191,7 +193,9 @@ fn nth(range: IpNet, place: u128) -> IpAddr {
 
 fn offset(range: IpNet, address: IpAddr) -> u128 {
     match (range.network(), address) {
-        (IpAddr::V4(first), IpAddr::V4(address)) => u128::from(address.to_bits().wrapping_sub(first.to_bits())),
+        (IpAddr::V4(first), IpAddr::V4(address)) => {
+            u128::from(address.to_bits().wrapping_sub(first.to_bits()))
+        }
         (IpAddr::V6(first), IpAddr::V6(address)) => address.to_bits().wrapping_sub(first.to_bits()),
         _ => 1,
     }
@@ -258,6 +262,9 @@ mod tests {
         ledger.take("a", "default/a".to_owned(), port(Some("10.0.0.1"))).unwrap();
         ledger.take("b", "default/b".to_owned(), port(Some("10.0.0.2"))).unwrap();
         let refused = ledger.take("c", "default/c".to_owned(), port(None)).unwrap_err();
-        assert!(refused.to_string().contains("host port 80 of pod default/c belongs to pod default/a"), "{refused}");
+        assert!(
+            refused.to_string().contains("host port 80 of pod default/c belongs to pod default/a"),
+            "{refused}"
+        );
     }
 }

@@ -32,10 +32,11 @@ impl Netns {
         let Self::Path(path) = self else { return work() };
         let file = open(path)?;
         std::thread::scope(|scope| {
-            let entering = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-                work()
-            })?;
+            let entering =
+                std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
+                    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                    work()
+                })?;
             entering.join().unwrap_or_else(|_| Err(io::Error::other("the work in the namespace panicked")))
         })
     }
@@ -68,6 +69,7 @@ impl Netns {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("network namespace {}: {error}", path.display())))
+    File::open(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("network namespace {}: {error}", path.display()))
+    })
 }

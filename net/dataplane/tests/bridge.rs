@@ -83,7 +83,8 @@ async fn pods_reach_each_other_the_node_and_the_world_and_leave_no_trace() {
             let _server = b.serve("b", &at);
             assert_eq!(a.ask(&at).unwrap(), format!("b {from}"), "pods see each other's addresses");
             assert!(node.space.ask(&at).unwrap().starts_with("b "), "the node reaches pods");
-            let (world, as_node) = [("192.0.2.9:81", "192.0.2.1"), ("[2001:db8::9]:81", "2001:db8::1")][family];
+            let (world, as_node) =
+                [("192.0.2.9:81", "192.0.2.1"), ("[2001:db8::9]:81", "2001:db8::1")][family];
             let _world = node.outside.serve("world", world);
             let _ = a.run(|| std::fs::read("/proc/net/dev"));
             if family == 0 {
@@ -100,7 +101,8 @@ async fn pods_reach_each_other_the_node_and_the_world_and_leave_no_trace() {
         network.keep_only(vec!["nobody".to_owned()]).await.unwrap();
         assert!(b.routing().link("eth0").unwrap().is_none());
         network.remove().unwrap();
-        let left: Vec<String> = node.space.routing().links().unwrap().into_iter().map(|link| link.name).collect();
+        let left: Vec<String> =
+            node.space.routing().links().unwrap().into_iter().map(|link| link.name).collect();
         assert_eq!(left.iter().filter(|name| name.starts_with('t')).count(), 0, "{left:?}");
         let mut nft = trireme_dataplane::nft::Nftables::open(&node.space.netns).unwrap();
         for family in trireme_dataplane::nft::Family::BOTH {
@@ -180,7 +182,9 @@ async fn what_cannot_work_is_said() {
     let waiting = BridgeNetwork::open(config.clone()).unwrap();
     assert!(waiting.not_ready().unwrap().contains("no pod CIDR"));
     let pod = Space::new();
-    assert!(waiting.attach(request("a", &pod, Vec::new())).await.unwrap_err().message.contains("no pod CIDR"));
+    assert!(
+        waiting.attach(request("a", &pod, Vec::new())).await.unwrap_err().message.contains("no pod CIDR")
+    );
     waiting.assign(vec!["10.244.1.0/24".parse().unwrap()]).unwrap();
     assert_eq!(waiting.not_ready(), None);
     let mut gone = request("a", &pod, Vec::new());

@@ -6,7 +6,8 @@ mod support;
 
 use support::{Space, is_root};
 use trireme_dataplane::nft::{
-    Batch, Element, Expression, Family, Field, Hook, HookType, Nftables, Register, Rule, Set, SetKind, Table, Verdict,
+    Batch, Element, Expression, Family, Field, Hook, HookType, Nftables, Register, Rule, Set, SetKind, Table,
+    Verdict,
 };
 
 const TABLE: Table = Table { family: Family::V4, name: "t" };
@@ -37,7 +38,8 @@ fn scaffold(batch: &mut Batch) {
 
 fn every_rule() -> Vec<(&'static str, Rule, Vec<&'static str>)> {
     let rule = || Rule::new(Family::V4);
-    let lookup = Expression::Lookup { set: "backs".to_owned(), key: Register(0), to: Some(Register(8)), not: false };
+    let lookup =
+        Expression::Lookup { set: "backs".to_owned(), key: Register(0), to: Some(Register(8)), not: false };
     let dynamic = |operation, value, timeout_ms| Expression::Dynamic {
         set: "seen".to_owned(),
         operation,
@@ -61,12 +63,35 @@ fn every_rule() -> Vec<(&'static str, Rule, Vec<&'static str>)> {
             rule().load_source(0).then(hash).then(back()).then(dynamic(1, Some(Register(8)), Some(60_000))),
             vec!["payload", "hash", "immediate", "dynset"],
         ),
-        ("to", rule().then(number(0, 7)).then(number(1, 8)).then(back()).then(dynamic(2, Some(Register(8)), None)), vec![]),
+        (
+            "to",
+            rule().then(number(0, 7)).then(number(1, 8)).then(back()).then(dynamic(
+                2,
+                Some(Register(8)),
+                None,
+            )),
+            vec![],
+        ),
         ("post", rule().marked(0x4000).clear_mark(0x4000).then(Expression::Masquerade), vec![]),
-        ("post", rule().redirected().source_in("10.0.0.0/8".parse().unwrap(), true).leaves_by("x0", true), vec![]),
-        ("raw", rule().new_connection().protocol(6).reject(true), vec!["ct", "bitwise", "cmp", "meta", "cmp", "reject"]),
+        (
+            "post",
+            rule().redirected().source_in("10.0.0.0/8".parse().unwrap(), true).leaves_by("x0", true),
+            vec![],
+        ),
+        (
+            "raw",
+            rule().new_connection().protocol(6).reject(true),
+            vec!["ct", "bitwise", "cmp", "meta", "cmp", "reject"],
+        ),
         ("raw", rule().to_this_machine().set_mark(1).reject(false), vec![]),
-        ("raw", rule().from_this_machine().then(Expression::Limit { rate: 10, burst: 5 }).then(Expression::NoTrack), vec![]),
+        (
+            "raw",
+            rule()
+                .from_this_machine()
+                .then(Expression::Limit { rate: 10, burst: 5 })
+                .then(Expression::NoTrack),
+            vec![],
+        ),
         ("raw", rule().verdict(Verdict::Return).comment("so"), vec!["immediate"]),
     ]
 }
@@ -97,7 +122,9 @@ fn the_kernel_reads_back_what_was_written() {
         let read = nft.rules(TABLE, chain).unwrap();
         let written: Vec<_> = every_rule().into_iter().filter(|(of, _, _)| *of == chain).collect();
         assert_eq!(read.len(), written.len());
-        for ((steps, _), (_, _, expected)) in read.iter().zip(&written).filter(|(_, (_, _, steps))| !steps.is_empty()) {
+        for ((steps, _), (_, _, expected)) in
+            read.iter().zip(&written).filter(|(_, (_, _, steps))| !steps.is_empty())
+        {
             assert_eq!(steps, expected, "{chain}");
         }
     }
@@ -122,7 +149,10 @@ fn a_refused_batch_changes_nothing_and_names_the_object() {
     batch.remove_elements(TABLE, "backs", &[Element::new().number(1).number(2)]);
     batch.add_chain(TABLE, "other-half");
     let refused = nft.commit(batch).unwrap_err();
-    assert!(refused.is_missing() && refused.to_string().contains("elements of ip t backs: remove"), "{refused}");
+    assert!(
+        refused.is_missing() && refused.to_string().contains("elements of ip t backs: remove"),
+        "{refused}"
+    );
     assert!(!nft.chains(TABLE).unwrap().contains(&"half".to_owned()));
     let mut batch = Batch::new();
     batch.add_chain(TABLE, "whole");
@@ -137,7 +167,9 @@ fn ten_thousand_elements_go_in_one_batch() {
     let space = Space::new();
     let mut nft = Nftables::open(&space.netns).unwrap();
     let elements: Vec<Element> = (0..10_000)
-        .map(|n: u32| Element::new().number(n / 10).number(n % 10).gives(std::net::Ipv4Addr::from(n).into(), 80))
+        .map(|n: u32| {
+            Element::new().number(n / 10).number(n % 10).gives(std::net::Ipv4Addr::from(n).into(), 80)
+        })
         .collect();
     let mut batch = Batch::new();
     scaffold(&mut batch);

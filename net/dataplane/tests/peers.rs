@@ -20,7 +20,10 @@ struct Node {
 
 async fn node(space: Space, number: u8, own: &str, tunnel: Tunnel) -> Node {
     let folder = tempfile::tempdir().unwrap();
-    let ranges = vec![format!("10.244.{number}.0/24").parse().unwrap(), format!("fd00:{number}::/64").parse().unwrap()];
+    let ranges = vec![
+        format!("10.244.{number}.0/24").parse().unwrap(),
+        format!("fd00:{number}::/64").parse().unwrap(),
+    ];
     let mut config = BridgeConfig::new(folder.path().join("addresses.json"), ranges);
     config.netns = space.netns.clone();
     config.cluster_cidrs = vec!["10.244.0.0/16".parse().unwrap(), "fd00::/16".parse().unwrap()];
@@ -46,7 +49,10 @@ async fn node(space: Space, number: u8, own: &str, tunnel: Tunnel) -> Node {
 fn peer(number: u8, address: &str) -> Peer {
     Peer {
         name: format!("n{number}"),
-        pod_cidrs: vec![format!("10.244.{number}.0/24").parse().unwrap(), format!("fd00:{number}::/64").parse().unwrap()],
+        pod_cidrs: vec![
+            format!("10.244.{number}.0/24").parse().unwrap(),
+            format!("fd00:{number}::/64").parse().unwrap(),
+        ],
         addresses: vec![address.parse().unwrap()],
     }
 }
@@ -57,7 +63,10 @@ fn meet(one: &Node, two: &Node, families: usize) {
             let address = &to.addresses[family];
             let at = if family == 0 { format!("{address}:80") } else { format!("[{address}]:80") };
             let _server = to.pod.serve("pod", &at);
-            let answer = from.pod.ask(&at).unwrap_or_else(|error| format!("{} to {at}: {error}", from.addresses[family]));
+            let answer = from
+                .pod
+                .ask(&at)
+                .unwrap_or_else(|error| format!("{} to {at}: {error}", from.addresses[family]));
             assert_eq!(answer, format!("pod {}", from.addresses[family]));
             assert!(from.space.ask(&at).unwrap().starts_with("pod "), "a node reaches pods of the other");
         }
@@ -73,7 +82,10 @@ async fn neighbours_route() {
     cable(("uplink", "uplink"), (&left, &["192.0.2.1/24"]), (&right, &["192.0.2.2/24"]));
     let one = node(left, 1, "192.0.2.1", Tunnel::Never).await;
     let two = node(right, 2, "192.0.2.2", Tunnel::Auto).await;
-    one.network.set_peers(vec![peer(2, "192.0.2.2")]).err().map(|error| assert!(error.to_string().contains("fd00:2")));
+    one.network
+        .set_peers(vec![peer(2, "192.0.2.2")])
+        .err()
+        .map(|error| assert!(error.to_string().contains("fd00:2")));
     two.network.set_peers(vec![peer(1, "192.0.2.1")]).unwrap();
     assert!(one.space.routing().link("trireme-vxlan").unwrap().is_none(), "no tunnel among neighbours");
     meet(&one, &two, 1);

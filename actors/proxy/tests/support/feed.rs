@@ -54,7 +54,8 @@ impl Feed for TestFeed {
     fn follow(&self, kind: FeedKind) -> BoxStream<'static, FeedEvent> {
         let mut state = self.state.lock().unwrap();
         let (sender, receiver) = mpsc::channel(10_000);
-        let all = state.objects.iter().filter(|((of, _), _)| *of == kind).map(|(_, object)| Arc::clone(object));
+        let all =
+            state.objects.iter().filter(|((of, _), _)| *of == kind).map(|(_, object)| Arc::clone(object));
         sender.try_send(FeedEvent::Resync(all.collect())).unwrap();
         state.followers.push((kind, sender));
         futures_util::stream::unfold(receiver, |mut receiver| async move {

@@ -29,7 +29,8 @@ pub(crate) fn tunnel_end(range: IpNet, mac: [u8; 6]) -> IpAddr {
         IpAddr::V4(first) => IpAddr::V4(first),
         IpAddr::V6(_) => {
             let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-            let mine = [pair(mac[0] ^ 2, mac[1]), pair(mac[2], 0xff), pair(0xfe, mac[3]), pair(mac[4], mac[5])];
+            let mine =
+                [pair(mac[0] ^ 2, mac[1]), pair(mac[2], 0xff), pair(0xfe, mac[3]), pair(mac[4], mac[5])];
             IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, mine[0], mine[1], mine[2], mine[3]))
         }
     }

@@ -54,7 +54,12 @@ impl Plane {
             }
             let tunnel = self.tunnel(address)?;
             let via = tunnel_end(*range, end);
-            wanted.routes.push(Route { destination: *range, via: Some(via), link: tunnel.index, source: None });
+            wanted.routes.push(Route {
+                destination: *range,
+                via: Some(via),
+                link: tunnel.index,
+                source: None,
+            });
             wanted.neighbours.push((via, end));
             let forwarding = Forwarding { mac: end, machine: address };
             if !wanted.forwardings.contains(&forwarding) {
@@ -82,7 +87,12 @@ impl Plane {
         }
         let hop = self.routing.next_hop(address)?;
         let neighbour = hop.filter(|hop| hop.via.is_none() && hop.link != self.bridge.index);
-        Ok(neighbour.map(|hop| Route { destination: range, via: Some(address), link: hop.link, source: None }))
+        Ok(neighbour.map(|hop| Route {
+            destination: range,
+            via: Some(address),
+            link: hop.link,
+            source: None,
+        }))
     }
 
     fn tunnel(&mut self, machine: IpAddr) -> Result<Link, NetError> {

@@ -22,7 +22,8 @@ const PORTS: Set = Set {
     kind: SetKind::Map(&[Field::Address, Field::Port]),
     dynamic: None,
 };
-const PORTS_AT: Set = Set { name: "host-ports-at", key: &[Field::Address, Field::Protocol, Field::Port], ..PORTS };
+const PORTS_AT: Set =
+    Set { name: "host-ports-at", key: &[Field::Address, Field::Protocol, Field::Port], ..PORTS };
 const SELVES: Set =
     Set { name: "selves", key: &[Field::Address, Field::Address], kind: SetKind::Set, dynamic: None };
 
@@ -60,7 +61,12 @@ fn host_port_rules(batch: &mut Batch, table: Table, chain: &str) {
         to: Some(Register(8)),
         not: false,
     };
-    let at = Rule::new(family).load_front().then(found(PORTS_AT)).count().redirect(8).comment("hostIP and hostPort");
+    let at = Rule::new(family)
+        .load_front()
+        .then(found(PORTS_AT))
+        .count()
+        .redirect(8)
+        .comment("hostIP and hostPort");
     batch.add_rule(table, chain, &at);
     let any = Rule::new(family).to_this_machine_or_loopback().load_port_pair().then(found(PORTS));
     batch.add_rule(table, chain, &any.count().redirect(8).comment("hostPort"));
@@ -79,7 +85,8 @@ fn leaving_rules(batch: &mut Batch, table: Table, config: &BridgeConfig, ranges:
     let from_loopback = Rule::new(family).source_in(loopback, false).redirected().count();
     let from_loopback = from_loopback.then(Expression::Masquerade).comment("hostPort from the node itself");
     batch.add_rule(table, "postrouting", &from_loopback);
-    let multicast: IpNet = if family == Family::V4 { "224.0.0.0/4" } else { "ff00::/8" }.parse().expect("constants");
+    let multicast: IpNet =
+        if family == Family::V4 { "224.0.0.0/4" } else { "ff00::/8" }.parse().expect("constants");
     for range in ranges.iter().filter(of_family) {
         let mut rule = Rule::new(family).source_in(*range, false).leaves_by(&config.bridge, true);
         let inside = config.cluster_cidrs.iter().chain(&config.no_masquerade);

@@ -187,12 +187,17 @@ fn check(config: &BridgeConfig, ranges: &[IpNet]) -> Result<(), NetError> {
         }
     }
     if ranges.is_empty() || ranges.len() > 2 {
-        return Err(NetError::Invalid(format!("a node has one pod CIDR or one of each family, not {}", ranges.len())));
+        return Err(NetError::Invalid(format!(
+            "a node has one pod CIDR or one of each family, not {}",
+            ranges.len()
+        )));
     }
     if let [first, second] = ranges
         && first.addr().is_ipv4() == second.addr().is_ipv4()
     {
-        return Err(NetError::Invalid(format!("pod CIDRs {first} and {second} are of one family; one of each, please")));
+        return Err(NetError::Invalid(format!(
+            "pod CIDRs {first} and {second} are of one family; one of each, please"
+        )));
     }
     for range in ranges {
         if range.prefix_len() + 2 > range.max_prefix_len() {

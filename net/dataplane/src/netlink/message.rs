@@ -41,7 +41,11 @@ impl Message {
     /// # Panics
     /// When the value is longer than an attribute can be: callers chunk what grows.
     pub(crate) fn bytes(mut self, kind: u16, value: &[u8]) -> Self {
-        assert!(value.len() <= ATTRIBUTE_LIMIT_BYTES, "an attribute of {} bytes was not chunked", value.len());
+        assert!(
+            value.len() <= ATTRIBUTE_LIMIT_BYTES,
+            "an attribute of {} bytes was not chunked",
+            value.len()
+        );
         let length = u16::try_from(value.len() + 4).expect("checked above");
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());

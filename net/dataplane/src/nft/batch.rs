@@ -163,9 +163,10 @@ impl Batch {
         let what = format!("elements of {table} {set}{}", if adding { "" } else { ": remove" });
         for chunk in chunks(elements) {
             self.push(table, kind, request, what.clone(), |message| {
-                message.text(1, table.name).text(2, set).nested(3, |list| {
-                    chunk.iter().fold(list, |list, element| element.write(list, !adding))
-                })
+                message
+                    .text(1, table.name)
+                    .text(2, set)
+                    .nested(3, |list| chunk.iter().fold(list, |list, element| element.write(list, !adding)))
             });
         }
     }

@@ -238,9 +238,10 @@ impl Expression {
             Self::AddressKind { destination, to } => {
                 data.be32(3, if *destination { 2 } else { 1 }).be32(2, 3).be32(1, to.number())
             }
-            Self::Compare { from, not, value } => {
-                data.be32(1, from.number()).be32(2, u32::from(*not)).nested(3, |inside| inside.bytes(1, value))
-            }
+            Self::Compare { from, not, value } => data
+                .be32(1, from.number())
+                .be32(2, u32::from(*not))
+                .nested(3, |inside| inside.bytes(1, value)),
             Self::Bitwise { register, mask, xor } => {
                 let length = u32::try_from(mask.len()).expect("registers hold 64 bytes");
                 data.be32(1, register.number())

@@ -101,8 +101,11 @@ impl Rule {
     /// Goes on for packets to an address of this machine, loopback among them.
     pub fn to_this_machine_or_loopback(self) -> Self {
         const LOCAL: u32 = 2;
-        self.then(Expression::AddressKind { destination: true, to: Register(0) })
-            .then(Expression::Compare { from: Register(0), not: false, value: LOCAL.to_ne_bytes().to_vec() })
+        self.then(Expression::AddressKind { destination: true, to: Register(0) }).then(Expression::Compare {
+            from: Register(0),
+            not: false,
+            value: LOCAL.to_ne_bytes().to_vec(),
+        })
     }
 
     /// Goes on for packets to an address of this machine, loopback not counted.
@@ -118,8 +121,11 @@ impl Rule {
     /// Goes on for packets from an address of this machine.
     pub fn from_this_machine(self) -> Self {
         const LOCAL: u32 = 2;
-        self.then(Expression::AddressKind { destination: false, to: Register(0) })
-            .then(Expression::Compare { from: Register(0), not: false, value: LOCAL.to_ne_bytes().to_vec() })
+        self.then(Expression::AddressKind { destination: false, to: Register(0) }).then(Expression::Compare {
+            from: Register(0),
+            not: false,
+            value: LOCAL.to_ne_bytes().to_vec(),
+        })
     }
 
     /// Goes on for the first packet of a connection.
@@ -168,8 +174,11 @@ impl Rule {
         const NAME_BYTES: usize = 16;
         let mut value = name.as_bytes().to_vec();
         value.resize(NAME_BYTES, 0);
-        self.then(Expression::Meta { key: 7, to: Register(0) })
-            .then(Expression::Compare { from: Register(0), not, value })
+        self.then(Expression::Meta { key: 7, to: Register(0) }).then(Expression::Compare {
+            from: Register(0),
+            not,
+            value,
+        })
     }
 
     /// Goes on for one transport protocol, by number.

@@ -90,7 +90,8 @@ impl Nftables {
     pub fn elements(&mut self, table: Table, set: &str) -> Result<Vec<Element>, NetError> {
         let ask = ask(GETELEMENTS, table.family).text(1, table.name).text(2, set);
         let answers = self.socket.dump(&ask, &format!("elements of {table} {set}"))?;
-        let lists = answers.iter().flat_map(|answer| answer.attributes(HEADER)).filter(|found| found.kind == 3);
+        let lists =
+            answers.iter().flat_map(|answer| answer.attributes(HEADER)).filter(|found| found.kind == 3);
         Ok(lists.flat_map(Attribute::nested).map(element).collect())
     }
 

@@ -130,8 +130,10 @@ impl Routing {
                 )));
             }
             if link.mac != mac || link.mtu != mtu {
-                let change =
-                    Message::new(SETLINK, 0).raw(&header(0, link.index, 0, 0)).bytes(ADDRESS, &mac).u32(MTU, mtu);
+                let change = Message::new(SETLINK, 0)
+                    .raw(&header(0, link.index, 0, 0))
+                    .bytes(ADDRESS, &mac)
+                    .u32(MTU, mtu);
                 self.socket.request(change, &format!("link {name}: address and MTU"))?;
             }
             return self.must_link(name);

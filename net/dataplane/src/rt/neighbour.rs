@@ -43,8 +43,9 @@ impl Routing {
     /// # Errors
     /// The kernel's.
     pub fn remove_neighbour(&mut self, link: u32, address: IpAddr) -> Result<(), NetError> {
-        let remove =
-            Message::new(DELNEIGH, 0).raw(&header(family(address), link, 0)).bytes(DESTINATION, &octets(address));
+        let remove = Message::new(DELNEIGH, 0)
+            .raw(&header(family(address), link, 0))
+            .bytes(DESTINATION, &octets(address));
         gone_is_fine(self.socket.request(remove, &format!("neighbour {address}: remove")))
     }
 

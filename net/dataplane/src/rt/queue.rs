@@ -49,7 +49,9 @@ impl Routing {
         let remove = Message::new(DELQDISC, 0).raw(&header(link, 0));
         match gone_is_fine(self.socket.request(remove, &format!("rate of link {link}: remove"))) {
             // What stands when nothing was set cannot be removed.
-            Err(NetError::Refused { errno, .. }) if errno == rustix::io::Errno::INVAL.raw_os_error() => Ok(()),
+            Err(NetError::Refused { errno, .. }) if errno == rustix::io::Errno::INVAL.raw_os_error() => {
+                Ok(())
+            }
             other => other,
         }
     }

@@ -192,6 +192,7 @@ pub fn cable(link: (&str, &str), left: (&Space, &[&str]), right: (&Space, &[&str
 
 /// A route by a router on the link, as an administrator would set it.
 pub fn route(space: &Space, link: &str, to: &str, via: &str) {
-    let set = || std::process::Command::new("ip").args(["route", "add", to, "via", via, "dev", link]).status();
+    let set =
+        || std::process::Command::new("ip").args(["route", "add", to, "via", via, "dev", link]).status();
     assert!(space.run(set).unwrap().success(), "ip route add");
 }

@@ -7,12 +7,35 @@ use trireme_schema::status::{Failure, Status};
 /// Deepest nesting taken, in levels.
 const DEPTH_LEVELS: usize = trireme_schema::limits::JSON_DEPTH_LEVELS;
 
+/// Most brackets that may be open at once (upstream's depth). The scanner looks at all of them at every token, so that
+/// a body of nothing else would keep it for hours.
+const OPEN_BRACKETS: usize = 10_000;
+
+/// How many brackets are open at once at most. Those within texts count as well: more than any text has.
+fn opens(text: &[u8]) -> usize {
+    let (mut open, mut most) = (0usize, 0usize);
+    for byte in text {
+        match byte {
+            b'[' | b'{' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
 /// Reads one document; an empty one is an empty object.
 ///
 /// # Errors
 /// 400 in upstream's words.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, Failure> {
     let bad = |why: String| Status::bad_request(format!("error converting YAML to JSON: yaml: {why}"));
+    if opens(text) > OPEN_BRACKETS {
+        return Err(bad(format!("exceeded max depth of {OPEN_BRACKETS}")));
+    }
     let mut document: Yaml = serde_yaml_ng::from_slice(text).map_err(|error| bad(error.to_string()))?;
     document.apply_merge().map_err(|error| bad(error.to_string()))?;
     match convert(document, 0).map_err(bad)? {

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use trireme_mvcc::Key;
-use trireme_mvcc::watch::{Batch, Filter, ReadLimits, WatchRequest};
-use trireme_raft::store::{Store, WatchCursor};
+use trireme_mvcc::watch::{Batch, ReadLimits};
 use trireme_schema::custom::CustomKind;
 use trireme_schema::custom::status::{CLEANUP_FINALIZER, Termination, is_true, settle, terminate};
 use trireme_schema::status::Failure;
@@ -18,8 +16,8 @@ use trireme_schema::view::View;
 
 use crate::bootstrap::internal_scope;
 use crate::catalogue::{Catalogue, ServedKind};
+use crate::follow::{follow, leads};
 use crate::own_objects::custom_api_services;
-use crate::records::RecordsError;
 use crate::server::Server;
 use crate::verbs;
 
@@ -41,7 +39,8 @@ pub(crate) async fn run(server: Arc<Server>) {
     let mut compiled = Compiled::default();
     let work = async {
         loop {
-            let Ok(mut cursor) = follow(&server).await else {
+            let at = server.stored_at(GROUP, RESOURCE).map(|at| at.prefix("")).unwrap_or_default();
+            let Ok(mut cursor) = follow(&server, &at).await else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
@@ -67,22 +66,14 @@ pub(crate) async fn run(server: Arc<Server>) {
     }
 }
 
-async fn follow(server: &Server) -> Result<WatchCursor, RecordsError> {
-    let at =
-        server.stored_at(GROUP, RESOURCE).ok_or_else(|| RecordsError::Refused("not served".to_owned()))?;
-    let after = server.records.read_local(trireme_mvcc::State::revision).unwrap_or_default();
-    let filter = Filter::Prefix(Key::from(at.prefix("").as_str()));
-    let request = WatchRequest { filter, after, previous: false, bookmarks: false };
-    let opened = server.records.watch(request).await?;
-    opened.map_err(|error| RecordsError::Refused(error.to_string()))
-}
-
 /// Serves what the definitions say and does what is due. True when something is left.
 async fn round(server: &Arc<Server>, compiled: &mut Compiled) -> bool {
+    let mut left = false;
+    // A leader that has just begun must not decide on what was before.
+    let decides = leads(server).await && server.settle().await.is_ok();
     let definitions = server.view.list(GROUP, RESOURCE, None);
     serve(server, compiled, &definitions);
-    let mut left = false;
-    if leads(server).await
+    if decides
         && let Err(failure) = custom_api_services(server).await
     {
         tracing::debug!(why = failure.message, "the APIServices of custom kinds are looked at again");
@@ -94,7 +85,7 @@ async fn round(server: &Arc<Server>, compiled: &mut Compiled) -> bool {
             continue;
         }
         left = true;
-        if !leads(server).await {
+        if !decides {
             continue;
         }
         if let Some(Due { new, finishing }) = due
@@ -104,13 +95,6 @@ async fn round(server: &Arc<Server>, compiled: &mut Compiled) -> bool {
         }
     }
     left
-}
-
-async fn leads(server: &Server) -> bool {
-    match server.records.store().await {
-        Ok(store) => store.leadership().borrow().is_me,
-        Err(_) => false,
-    }
 }
 
 /// Brings the catalogue to the established definitions.

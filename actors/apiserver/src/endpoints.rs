@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trireme_mvcc::watch::{Batch, Filter, ReadLimits, WatchRequest};
-use trireme_mvcc::{Entry, Key, KeyRange, LeaseId, ListRequest, Operation, State};
+use trireme_mvcc::watch::{Batch, ReadLimits};
+use trireme_mvcc::{Entry, Key, KeyRange, LeaseId, ListRequest, Operation};
 use trireme_schema::request::begin_create;
 use trireme_schema::status::Failure;
 use trireme_schema::view::View;
 
 use crate::bootstrap::internal_scope;
 use crate::failures::store_failure;
+use crate::follow::follow;
 use crate::records::{Commit, ROOT, RecordsError, encode, same_content};
 use crate::server::Server;
 use crate::verbs::Writing;
@@ -56,11 +57,7 @@ pub(crate) async fn run(server: Arc<Server>) {
 async fn keep(server: &Arc<Server>) -> Result<(), RecordsError> {
     server.ready.bootstrapped().await;
     let lease = enter(server).await?;
-    let after = server.records.read_local(State::revision).unwrap_or_default();
-    let filter = Filter::Prefix(Key::from(format!("{ROOT}{PLACE}").as_str()));
-    let request = WatchRequest { filter, after, previous: false, bookmarks: false };
-    let opened = server.records.watch(request).await?;
-    let mut cursor = opened.map_err(|error| RecordsError::Refused(error.to_string()))?;
+    let mut cursor = follow(server, &format!("{ROOT}{PLACE}")).await?;
     let mut batch = Batch::default();
     loop {
         if let Err(failure) = reconcile(server).await {

@@ -120,6 +120,7 @@ struct Asked<'a> {
 
 /// Authorizes and answers.
 async fn permitted(server: &Arc<Server>, request: &mut Request, asked: Asked<'_>) -> Result<Reply, Reply> {
+    let began = Instant::now();
     let (info, query, accept) = (&asked.info, &asked.query, asked.accept);
     gate::admit(server, &asked.user, info, query, accept).map_err(|reply| *reply)?;
     let method = request.head.method.as_str().to_owned();
@@ -160,7 +161,7 @@ async fn permitted(server: &Arc<Server>, request: &mut Request, asked: Asked<'_>
         Ok(outcome) => render::outcome(server, &scope, outcome, encoding.as_deref()).await,
         Err(failure) => Err(failure),
     };
-    server.metrics.count(&scope, code(&rendered));
+    server.metrics.count(&scope, code(&rendered), began.elapsed());
     rendered.map_err(|failure| {
         let mut warnings: Vec<String> = scope.kind.deprecation.iter().cloned().collect();
         warnings.append(&mut scope.said.lock());

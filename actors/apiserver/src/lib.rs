@@ -26,6 +26,7 @@ mod deadline;
 mod failures;
 pub mod features;
 mod flow;
+mod follow;
 mod gate;
 #[cfg(test)]
 mod fuzz_test;

@@ -193,6 +193,7 @@ fn plant(
     tree.add(Worker::spec("bootstrap", own(|server| Box::pin(begin(server)))))?;
     tree.add(Worker::spec("definitions", own(|server| Box::pin(crate::definitions::run(server)))))?;
     tree.add(Worker::spec("endpoints", own(|server| Box::pin(crate::endpoints::run(server)))))?;
+    tree.add(Worker::spec("flow-schemas", own(|server| Box::pin(crate::flow::status::run(server)))))?;
     tree.add(Worker::spec("certificate", move || Box::pin(renew(renewal.clone()))))?;
     tree.add(Worker::spec("listener", move || acceptor.run()))?;
     Ok(())

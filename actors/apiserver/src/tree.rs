@@ -7,6 +7,7 @@
 //! | `certificate` | renews the listener's certificate | looks again |
 //! | `definitions` | custom kinds come and go | compiles them anew |
 //! | `endpoints` | says where the API is | says it anew |
+//! | `flow-schemas` | says in their status whether their level exists | looks again |
 //! | `watches` | one feed for each watched resource | watches end, their clients watch again |
 //!
 //! All are permanent and hold no truth. Connections and requests belong to the process, like the bus's sessions.

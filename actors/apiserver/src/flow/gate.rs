@@ -17,9 +17,9 @@ use trireme_schema::objects::Objects;
 use super::LOOK_US;
 use super::metrics::FlowMetrics;
 
-const GROUP: &str = "flowcontrol.apiserver.k8s.io";
-const SCHEMAS: &str = "flowschemas";
-const LEVELS: &str = "prioritylevelconfigurations";
+pub(super) const GROUP: &str = "flowcontrol.apiserver.k8s.io";
+pub(super) const SCHEMAS: &str = "flowschemas";
+pub(super) const LEVELS: &str = "prioritylevelconfigurations";
 /// Part of a level's seats that one wide request may take, as one in so many (upstream: 15 %).
 const WIDEST_PERCENT: u32 = 15;
 

@@ -41,7 +41,7 @@ fn ask(user: &str) -> Attributes {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_flooded_level_queues_rejects_and_goes_on_in_turn() {
     let objects = configuration(64);
     let gate = FlowGate::new(1, Duration::from_secs(15));
@@ -80,15 +80,15 @@ async fn the_flooded_level_queues_rejects_and_goes_on_in_turn() {
     assert!(text.contains(line), "{text}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_wait_ends_and_a_client_that_leaves_gives_its_place_back() {
     let objects = configuration(1);
-    let gate = FlowGate::new(1, Duration::from_secs(15));
+    let gate = FlowGate::new(1, Duration::from_millis(200));
     let first = gate.enter(&objects, &ask("a"), |_| 1).await.ok().expect("a free seat");
     {
         let leaves = ask("b");
         let entering = gate.enter(&objects, &leaves, |_| 1);
-        let gone = tokio::time::timeout(Duration::from_secs(1), entering).await;
+        let gone = tokio::time::timeout(Duration::from_millis(1), entering).await;
         assert!(gone.is_err(), "it waited, and its client left");
     }
     assert_eq!(gate.inner.lock().waiting.len(), 0);

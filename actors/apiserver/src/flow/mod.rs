@@ -8,6 +8,7 @@
 
 mod gate;
 mod metrics;
+pub(crate) mod status;
 mod width;
 
 pub(crate) use gate::{Admitted, FlowGate, Label, Seat, Turned};

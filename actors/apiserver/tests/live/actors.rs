@@ -48,7 +48,7 @@ fn custom_groups_have_an_api_service_and_watches_end_with_their_definition() {
 fn every_actor_can_be_killed() {
     Api::start().run(async |api| {
         let admin = api.admin();
-        for name in ["bootstrap", "definitions", "endpoints", "certificate", "listener", "watches"] {
+        for name in ["bootstrap", "definitions", "endpoints", "certificate", "listener", "flow-schemas", "watches"] {
             assert!(api.kill(name), "{name} is there");
         }
         // Watches end and begin again.

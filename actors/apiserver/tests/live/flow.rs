@@ -94,3 +94,21 @@ fn requests_end_when_their_time_is_over() {
         assert_eq!(watch.status, 200);
     });
 }
+
+#[test]
+fn schemas_say_whether_their_level_exists() {
+    Api::start().run(async |api| {
+        let base = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas";
+        let schema = json!({"kind": "FlowSchema", "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "metadata": {"name": "nowhere"}, "spec": {"priorityLevelConfiguration": {"name": "none"}}});
+        assert_eq!(api.ask("admin", "POST", base, &schema.to_string()).await.status, 201);
+        for (name, wanted) in [("nowhere", "True"), ("catch-all", "False")] {
+            super::kit::until("the condition is written", async || {
+                let found = api.ask("admin", "GET", &format!("{base}/{name}"), "").await.json();
+                let condition = &found["status"]["conditions"][0];
+                condition["type"] == "Dangling" && condition["status"] == wanted
+            })
+            .await;
+        }
+    });
+}

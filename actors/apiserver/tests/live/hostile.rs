@@ -18,6 +18,9 @@ fn bodies_that_make_no_sense() {
         let aliases = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
                        d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n\
                        g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: &h [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
+        // Found by the fuzzer: every open bracket is looked at for every token.
+        let brackets = "[".repeat(2_000_000);
+        let (dashes, questions) = ("- ".repeat(100_000), "? ".repeat(100_000));
         let deep_map = format!("{}1{}", "{\"data\":".repeat(5_000), "}".repeat(5_000));
         let huge = format!("{{\"data\":{{\"a\":\"{}\"}}}}", "x".repeat(4 * 1024 * 1024));
         let numbers = format!("{{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{{\"generation\":{}}}}}", "9".repeat(100_000));
@@ -25,6 +28,9 @@ fn bodies_that_make_no_sense() {
             ("application/json", deep.as_str(), 400..=400),
             ("application/yaml", deep_yaml.as_str(), 400..=400),
             ("application/yaml", aliases, 400..=400),
+            ("application/yaml", brackets.as_str(), 400..=400),
+            ("application/yaml", dashes.as_str(), 400..=400),
+            ("application/yaml", questions.as_str(), 400..=400),
             ("application/json", deep_map.as_str(), 400..=400),
             ("application/json", huge.as_str(), 413..=413),
             ("application/json", numbers.as_str(), 400..=400),

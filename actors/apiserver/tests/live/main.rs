@@ -7,5 +7,6 @@ mod flow;
 mod hostile;
 mod kit;
 mod kubectl;
+mod libraries;
 mod namespaces;
 mod streams;

@@ -86,7 +86,7 @@ impl World {
                 decoded.is_ok_and(|decoded| create(kind, decoded.object))
             }
             2 => {
-                let bytes = bytes_of(&mut rng, crate::yaml::print(&object).into_bytes());
+                let bytes = bytes_of(&mut rng, trireme_schema::yaml::print(&object).into_bytes());
                 let Ok((value, duplicates)) = crate::body::yaml(&bytes) else { return false };
                 let decoded = kind.rules.decode_value(value, duplicates, validation(&mut rng));
                 decoded.is_ok_and(|decoded| create(kind, decoded.object))

@@ -27,3 +27,4 @@ pub use host::{
 };
 pub use manager::Manager;
 pub use roster::{ControllerSettings, controllers};
+pub use trireme_controllers::{ClusterRange, RangeError};

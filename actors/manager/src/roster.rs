@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use trireme_controllers::{
-    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, Controller, CronJobController,
+    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, ClusterRange, Controller, CronJobController,
     DaemonSetController, DeploymentController, DisruptionController, EndpointSliceController,
     EndpointSliceMirroringController, EndpointsController, GarbageCollector, JobController,
-    NamespaceController, NodeLifecycleController, PodCollector, ReplicaSetController,
+    NamespaceController, NodeLifecycleController, NodeRangeController, PodCollector, ReplicaSetController,
     ResourceQuotaController, RoleAggregator, RootCertificatePublisher, ServiceAccountController,
     ServiceAccountTokenCleaner, StatefulSetController, TaintEvictionController, TtlAfterFinishedController,
     VolumeProtectionController,
@@ -17,6 +17,8 @@ use trireme_controllers::{
 pub struct ControllerSettings {
     /// The certificates by which pods know the API server, as PEM.
     pub root_certificates: String,
+    /// What the nodes' ranges of pod addresses are cut from, at most one of each family.
+    pub pod_ranges: Vec<ClusterRange>,
 }
 
 /// The controllers of this build.
@@ -34,6 +36,7 @@ pub fn controllers(settings: &ControllerSettings) -> Vec<Arc<dyn Controller>> {
         Arc::new(ResourceQuotaController::default()),
         Arc::new(NodeLifecycleController::default()),
         Arc::new(TaintEvictionController::default()),
+        Arc::new(NodeRangeController::new(settings.pod_ranges.clone())),
         Arc::new(PodCollector::default()),
         Arc::new(ClaimProtectionController::default()),
         Arc::new(VolumeProtectionController::default()),

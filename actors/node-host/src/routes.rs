@@ -83,6 +83,9 @@ impl PodRoutes {
                 addresses: other.addresses.clone(),
             })
             .collect();
+        if self.assigned.is_empty() {
+            return;
+        }
         let network = Arc::clone(&self.network);
         let spawned = cx.spawn_io(async move {
             let told = tokio::task::spawn_blocking(move || {

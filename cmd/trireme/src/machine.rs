@@ -175,8 +175,11 @@ impl Machine {
         let manager = api.as_ref().filter(|(_, args)| leads(args));
         let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
             let root_certificates = authority.certificate().to_pem();
-            Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
+            let pod_ranges = serving.map_or_else(|| Ok(Vec::new()), |serving| crate::node::pod_ranges(serving.node))?;
+            let settings = ControllerSettings { root_certificates, pod_ranges };
+            anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
         });
+        let manager = manager.transpose()?;
         let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;

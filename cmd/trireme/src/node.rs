@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use trireme_client::{Ask, Rest};
 use trireme_kernel::Kernel;
+use trireme_manager::ClusterRange;
 use trireme_node_host::{NodeHost, NodeParts};
 use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, ClusterAuthority, Credentials, Identity, KeyRequest, SigningOrder, WallTime};
 use trireme_runtime::Registries;
@@ -19,6 +20,9 @@ use trireme_runtime::Registries;
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Where the sockets of shims lie; paths of sockets are short.
 const RUN_ROOT: &str = "/run/trireme";
+/// How large a part of the pods' range a node gets, as upstream.
+const NODE_PREFIX_V4: u8 = 24;
+const NODE_PREFIX_V6: u8 = 64;
 /// Which address of the range of Services is the cluster's DNS, as kubeadm has it.
 const DNS_OFFSET: u32 = 10;
 
@@ -40,6 +44,18 @@ pub(crate) struct NodeArgs {
     /// The node's own address; found by its default route when absent.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) node_ip: Vec<IpAddr>,
+}
+
+/// What the nodes' ranges of pod addresses are cut from.
+///
+/// # Errors
+/// A range is too small for one node.
+pub(crate) fn pod_ranges(args: &NodeArgs) -> anyhow::Result<Vec<ClusterRange>> {
+    let cut = |range: &ipnet::IpNet| {
+        let of_a_node = if range.addr().is_ipv4() { NODE_PREFIX_V4 } else { NODE_PREFIX_V6 };
+        ClusterRange::new(&range.to_string(), of_a_node.max(range.prefix_len())).context("--pod-cidr")
+    };
+    args.pod_cidr.iter().map(cut).collect()
 }
 
 /// What a node needs from its machine.

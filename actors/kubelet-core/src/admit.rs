@@ -113,7 +113,9 @@ fn check_apparmor(pod: &Value) -> Result<(), Rejection> {
     };
     let asked = of(pod.at("spec")) || pod::containers(pod).iter().any(|container| of(container.spec));
     match asked {
-        true => Err(Rejection::new("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")),
+        true => {
+            Err(Rejection::new("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"))
+        }
         false => Ok(()),
     }
 }
@@ -144,7 +146,9 @@ fn check_resources(pod: &Value, others: &[&Value], node: &Value) -> Result<(), R
         ),
     ];
     for (name, asked, used, capacity) in checks {
-        if let Some(capacity) = capacity.filter(|capacity| asked > 0 && asked.saturating_add(used) > *capacity) {
+        if let Some(capacity) =
+            capacity.filter(|capacity| asked > 0 && asked.saturating_add(used) > *capacity)
+        {
             let message = format!(
                 "Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
             );
@@ -152,7 +156,8 @@ fn check_resources(pod: &Value, others: &[&Value], node: &Value) -> Result<(), R
         }
     }
     for container in pod::containers(pod) {
-        for (name, amount) in container.spec.at("resources").at("requests").as_object().into_iter().flatten() {
+        for (name, amount) in container.spec.at("resources").at("requests").as_object().into_iter().flatten()
+        {
             let extended = !matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
             let asked = pod::read_quantity(amount).map_or(0, |amount| amount.value());
             if extended && asked > 0 && whole(name).unwrap_or(0) < asked {
@@ -177,7 +182,10 @@ fn check_affinity(pod: &Value, node: &Value) -> Result<(), Rejection> {
     let matched = required.is_null() || terms.iter().any(|term| term_matches(term, labels, node));
     match selected && matched {
         true => Ok(()),
-        false => Err(Rejection::new("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")),
+        false => Err(Rejection::new(
+            "NodeAffinity",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        )),
     }
 }
 
@@ -212,18 +220,29 @@ fn requirement_holds(requirement: &Value, value: Option<&str>) -> bool {
 fn check_ports(pod: &Value, others: &[&Value]) -> Result<(), Rejection> {
     let ports = |pod: &Value| -> Vec<(String, String, i64)> {
         let listed = pod::containers(pod).into_iter().filter(|own| own.kind != ContainerKind::Ephemeral);
-        let all = listed.flat_map(|container| container.spec.list("ports").iter().map(|port| {
-            let or = |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
-            let number = port.int("hostPort").unwrap_or(0);
-            (or(port.text("protocol"), "TCP"), or(port.text("hostIP"), "0.0.0.0"), number)
-        }).collect::<Vec<_>>());
+        let all = listed.flat_map(|container| {
+            container
+                .spec
+                .list("ports")
+                .iter()
+                .map(|port| {
+                    let or = |text: &str, default: &str| {
+                        if text.is_empty() { default.to_owned() } else { text.to_owned() }
+                    };
+                    let number = port.int("hostPort").unwrap_or(0);
+                    (or(port.text("protocol"), "TCP"), or(port.text("hostIP"), "0.0.0.0"), number)
+                })
+                .collect::<Vec<_>>()
+        });
         all.filter(|(.., port)| *port > 0).collect()
     };
     let used: Vec<_> = others.iter().flat_map(|other| ports(other)).collect();
     let clash = ports(pod).into_iter().any(|(protocol, ip, port)| {
         used.iter().any(|(other_protocol, other_ip, other_port)| {
             let all = |ip: &str| ip == "0.0.0.0" || ip == "::";
-            protocol == *other_protocol && port == *other_port && (ip == *other_ip || all(&ip) || all(other_ip))
+            protocol == *other_protocol
+                && port == *other_port
+                && (ip == *other_ip || all(&ip) || all(other_ip))
         })
     });
     let message = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
@@ -246,15 +265,18 @@ mod tests {
 
     #[test]
     fn reasons_are_upstreams() {
-        let cpu = |amount: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": amount}}}]});
+        let cpu =
+            |amount: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": amount}}}]});
         let other = json!({"spec": cpu("1500m")});
         assert_eq!(judge(cpu("1"), &[]), Ok(()));
         assert_eq!(judge(cpu("1"), &[&other]), Err("OutOfcpu".into()));
         assert_eq!(judge(json!({}), &[&json!({}), &json!({}), &json!({})]), Err("OutOfpods".into()));
         assert_eq!(judge(json!({"nodeSelector": {"zone": "b"}}), &[]), Err("NodeAffinity".into()));
-        let affinity = |value: &str| json!({"affinity": {"nodeAffinity":
+        let affinity = |value: &str| {
+            json!({"affinity": {"nodeAffinity":
             {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                {"matchExpressions": [{"key": "zone", "operator": "In", "values": [value]}]}]}}}});
+                {"matchExpressions": [{"key": "zone", "operator": "In", "values": [value]}]}]}}}})
+        };
         assert_eq!(judge(affinity("a"), &[]), Ok(()));
         assert_eq!(judge(affinity("b"), &[]), Err("NodeAffinity".into()));
         let port = json!({"containers": [{"name": "c", "ports": [{"hostPort": 80, "containerPort": 80}]}]});

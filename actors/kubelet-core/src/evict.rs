@@ -120,7 +120,9 @@ pub fn rank<'a>(signal: Signal, pods: &[(&'a Value, PodUse)]) -> Vec<&'a Value> 
         let requests = pod_requests(pod);
         let (used, request) = match signal {
             Signal::Memory => (used.memory_bytes, requests.memory_bytes),
-            Signal::NodeDisk | Signal::NodeInodes | Signal::ImageDisk => (used.disk_bytes, requests.ephemeral_bytes),
+            Signal::NodeDisk | Signal::NodeInodes | Signal::ImageDisk => {
+                (used.disk_bytes, requests.ephemeral_bytes)
+            }
             Signal::Pids => (used.pids, 0),
         };
         let over = i128::from(used) - i128::from(request);
@@ -169,12 +171,21 @@ fn quantity(signal: Signal, amount: u64) -> String {
 }
 
 /// What local storage a pod or container uses beyond its limits: the eviction's message.
-pub fn over_local_limit(pod: &Value, empty_dirs: &[(String, u64)], containers: &[(String, u64)]) -> Option<String> {
+pub fn over_local_limit(
+    pod: &Value,
+    empty_dirs: &[(String, u64)],
+    containers: &[(String, u64)],
+) -> Option<String> {
     for (name, used) in empty_dirs {
         let volume = pod.at("spec").list("volumes").iter().find(|volume| volume.text("name") == name)?;
         let limit = pod::read_quantity(volume.at("emptyDir").at("sizeLimit"));
-        if let Some(limit) = limit.filter(|limit| i128::from(*used) > i128::from(limit.value()) && !limit.is_zero()) {
-            return Some(format!("Usage of EmptyDir volume {name:?} exceeds the limit {:?}. ", limit.canonical()));
+        if let Some(limit) =
+            limit.filter(|limit| i128::from(*used) > i128::from(limit.value()) && !limit.is_zero())
+        {
+            return Some(format!(
+                "Usage of EmptyDir volume {name:?} exceeds the limit {:?}. ",
+                limit.canonical()
+            ));
         }
     }
     let total: u64 = empty_dirs.iter().chain(containers).map(|(_, used)| used).sum();
@@ -193,8 +204,9 @@ pub fn over_local_limit(pod: &Value, empty_dirs: &[(String, u64)], containers: &
     }
     for (name, used) in containers {
         let own = pod::container(pod, name);
-        let limit = own
-            .and_then(|own| pod::read_quantity(own.spec.at("resources").at("limits").at("ephemeral-storage")));
+        let limit = own.and_then(|own| {
+            pod::read_quantity(own.spec.at("resources").at("limits").at("ephemeral-storage"))
+        });
         if let Some(limit) = limit.filter(|limit| i128::from(*used) > i128::from(limit.value())) {
             return Some(format!(
                 "Container {name} exceeded its local ephemeral storage limit {:?}. ",
@@ -217,7 +229,8 @@ mod tests {
             json!({"metadata": {"uid": name}, "spec": {"priority": priority,
                 "containers": [{"name": "c", "resources": {"requests": {"memory": request}}}]}})
         };
-        let (modest, greedy, important) = (pod("modest", 0, "1Gi"), pod("greedy", 0, "1Mi"), pod("important", 9, "1Mi"));
+        let (modest, greedy, important) =
+            (pod("modest", 0, "1Gi"), pod("greedy", 0, "1Mi"), pod("important", 9, "1Mi"));
         let used = PodUse { memory_bytes: 100 << 20, ..PodUse::default() };
         let ranked = rank(Signal::Memory, &[(&modest, used), (&important, used), (&greedy, used)]);
         let names: Vec<_> = ranked.iter().map(|pod| pod::uid(pod)).collect();
@@ -233,7 +246,10 @@ mod tests {
             reading(Signal::ImageDisk, 20, 100),
         ];
         let short = short(&readings, &DEFAULT_THRESHOLDS);
-        assert_eq!(short.iter().map(|own| own.signal).collect::<Vec<_>>(), [Signal::Memory, Signal::NodeDisk]);
+        assert_eq!(
+            short.iter().map(|own| own.signal).collect::<Vec<_>>(),
+            [Signal::Memory, Signal::NodeDisk]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+pub use trireme_schema::defaults::qos_class;
 use trireme_schema::view::View;
 
 /// Grace when the pod names none (upstream's default).
@@ -94,10 +95,11 @@ pub fn containers(pod: &Value) -> Vec<Container<'_>> {
         };
         Container { kind, spec }
     });
-    let regular =
-        spec.list("containers").iter().map(|spec| Container { kind: ContainerKind::Regular, spec });
-    let ephemeral =
-        spec.list("ephemeralContainers").iter().map(|spec| Container { kind: ContainerKind::Ephemeral, spec });
+    let regular = spec.list("containers").iter().map(|spec| Container { kind: ContainerKind::Regular, spec });
+    let ephemeral = spec
+        .list("ephemeralContainers")
+        .iter()
+        .map(|spec| Container { kind: ContainerKind::Ephemeral, spec });
     init.chain(regular).chain(ephemeral).collect()
 }
 
@@ -162,27 +164,6 @@ pub fn seconds(value: i64) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 
-/// `Guaranteed`, `Burstable` or `BestEffort`, from requests and limits of CPU and memory.
-pub fn qos_class(pod: &Value) -> &'static str {
-    let (mut any, mut guaranteed) = (false, true);
-    let listed = containers(pod).into_iter().filter(|container| container.kind != ContainerKind::Ephemeral);
-    for container in listed {
-        let resources = container.spec.at("resources");
-        let (requests, limits) = (resources.at("requests"), resources.at("limits"));
-        for name in ["cpu", "memory"] {
-            let limit = quantity(limits, name);
-            let request = quantity(requests, name).or(limit);
-            any |= request.is_some_and(|amount| amount > 0) || limit.is_some_and(|amount| amount > 0);
-            guaranteed &= limit.is_some_and(|amount| amount > 0) && request == limit;
-        }
-    }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
-
 /// An amount in thousandths, if it is there and readable.
 pub fn quantity(amounts: &Value, name: &str) -> Option<i64> {
     read_quantity(amounts.at(name)).map(|quantity| quantity.milli_value())
@@ -220,7 +201,8 @@ mod tests {
         assert_eq!(qos_class(&pod(json!({}))), "BestEffort");
         assert_eq!(qos_class(&pod(json!({"requests": {"cpu": "1"}}))), "Burstable");
         assert_eq!(qos_class(&pod(json!({"limits": {"cpu": "1", "memory": "1Gi"}}))), "Guaranteed");
-        let uneven = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}});
+        let uneven =
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}});
         assert_eq!(qos_class(&pod(uneven)), "Burstable");
     }
 

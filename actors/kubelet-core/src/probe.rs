@@ -83,7 +83,10 @@ impl ProbeState {
     /// A probe of a container started at `started`; `healthy` is what is known of it already.
     pub fn new(spec: &Value, started: Tick, now: Tick, healthy: Option<bool>) -> Self {
         let number = |name: &str, default: u32| {
-            spec.int(name).and_then(|value| u32::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(default)
+            spec.int(name)
+                .and_then(|value| u32::try_from(value).ok())
+                .filter(|value| *value > 0)
+                .unwrap_or(default)
         };
         let delay = spec.int("initialDelaySeconds").map_or(Duration::ZERO, seconds);
         Self {

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn initialisation_counts_at_its_largest_moment() {
-        let container = |name: &str, cpu: &str| json!({"name": name, "resources": {"requests": {"cpu": cpu}}});
+        let container =
+            |name: &str, cpu: &str| json!({"name": name, "resources": {"requests": {"cpu": cpu}}});
         let mut sidecar = container("side", "100m");
         sidecar["restartPolicy"] = json!("Always");
         let pod = json!({"spec": {"initContainers": [sidecar, container("init", "2")],

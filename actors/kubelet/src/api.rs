@@ -141,7 +141,12 @@ pub trait NodeApi: Send + Sync + 'static {
     fn update<'a>(&'a self, place: Place<'a>, object: Value) -> Answer<'a, Result<Value, ApiError>>;
 
     /// Patches an object or a subresource.
-    fn patch<'a>(&'a self, place: Place<'a>, kind: PatchKind, patch: Value) -> Answer<'a, Result<Value, ApiError>>;
+    fn patch<'a>(
+        &'a self,
+        place: Place<'a>,
+        kind: PatchKind,
+        patch: Value,
+    ) -> Answer<'a, Result<Value, ApiError>>;
 
     /// Deletes an object; `options` is a `DeleteOptions`.
     fn delete<'a>(&'a self, place: Place<'a>, options: Value) -> Answer<'a, Result<(), ApiError>>;
@@ -156,8 +161,12 @@ pub trait NodeApi: Send + Sync + 'static {
         service_account: &'a str,
         request: Value,
     ) -> Answer<'a, Result<Value, ApiError>> {
-        let place =
-            Place { resource: Resource::SERVICE_ACCOUNTS, namespace, name: service_account, subresource: "token" };
+        let place = Place {
+            resource: Resource::SERVICE_ACCOUNTS,
+            namespace,
+            name: service_account,
+            subresource: "token",
+        };
         self.create(place, request)
     }
 }

@@ -40,7 +40,14 @@ impl Events {
         (Self { queue }, receiver)
     }
 
-    pub(crate) fn pod(&self, pod: &Value, field_path: Option<&str>, warning: bool, reason: &str, message: String) {
+    pub(crate) fn pod(
+        &self,
+        pod: &Value,
+        field_path: Option<&str>,
+        warning: bool,
+        reason: &str,
+        message: String,
+    ) {
         let mut object = json!({"apiVersion": "v1", "kind": "Pod", "name": pod::name(pod),
             "namespace": pod::namespace(pod), "uid": pod::uid(pod),
             "resourceVersion": pod.at("metadata").text("resourceVersion")});

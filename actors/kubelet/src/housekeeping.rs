@@ -34,7 +34,9 @@ pub(crate) async fn keep(shared: Arc<Shared>) -> String {
         note_pressure(&shared, &low, &mut pressed);
         local_storage(&shared, &stats).await;
         let freed = images(&shared, &mut ledger, &readings).await;
-        let disk = |reading: &Reading| matches!(reading.signal, Signal::NodeDisk | Signal::NodeInodes | Signal::ImageDisk);
+        let disk = |reading: &Reading| {
+            matches!(reading.signal, Signal::NodeDisk | Signal::NodeInodes | Signal::ImageDisk)
+        };
         if let Some(reading) = low.iter().find(|reading| !freed || !disk(reading)) {
             evict_one(&shared, reading, &stats).await;
         }
@@ -65,8 +67,11 @@ fn use_of(stats: &[SandboxStats], uid: &str) -> PodUse {
 
 /// Evicts the first pod in order; the next round measures again before another one goes.
 async fn evict_one(shared: &Shared, reading: &Reading, stats: &[SandboxStats]) {
-    let active: Vec<PodEntry> =
-        shared.entries().into_iter().filter(|own| own.is_active() && own.ending.is_none() && !own.removed).collect();
+    let active: Vec<PodEntry> = shared
+        .entries()
+        .into_iter()
+        .filter(|own| own.is_active() && own.ending.is_none() && !own.removed)
+        .collect();
     let used: Vec<(Arc<Value>, PodUse)> =
         active.iter().map(|own| (Arc::clone(&own.pod), use_of(stats, pod::uid(&own.pod)))).collect();
     let views: Vec<(&Value, PodUse)> = used.iter().map(|(pod, used)| (pod.as_ref(), *used)).collect();

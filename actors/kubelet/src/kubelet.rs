@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use trireme_kernel::supervision::{BackOff, Intensity, WhenExceeded};
 use trireme_kernel::SupervisorSpec;
+use trireme_kernel::supervision::{BackOff, Intensity, WhenExceeded};
 use trireme_kubelet_core::pod;
 use trireme_kubelet_core::worker::Ending;
 use trireme_node::Runtime;
@@ -107,12 +107,15 @@ impl Kubelet {
                 .map(|own| pod::uid(&own.pod).to_owned())
                 .collect();
             for uid in &uids {
-                self.shared.end_pod(uid, Ending {
-                    reason: "Terminated".into(),
-                    message: "Pod was terminated in response to imminent node shutdown.".into(),
-                    grace: Some(grace),
-                    disruption: true,
-                });
+                self.shared.end_pod(
+                    uid,
+                    Ending {
+                        reason: "Terminated".into(),
+                        message: "Pod was terminated in response to imminent node shutdown.".into(),
+                        grace: Some(grace),
+                        disruption: true,
+                    },
+                );
             }
             let ended = || {
                 let pods = self.shared.pods.lock();
@@ -125,7 +128,10 @@ impl Kubelet {
             };
             if tokio::time::timeout(grace, wait).await.is_err() {
                 let pods = self.shared.pods.lock();
-                left += uids.iter().filter(|uid| pods.get(*uid).is_some_and(super::shared::PodEntry::is_active)).count();
+                left += uids
+                    .iter()
+                    .filter(|uid| pods.get(*uid).is_some_and(super::shared::PodEntry::is_active))
+                    .count();
             }
         }
         left

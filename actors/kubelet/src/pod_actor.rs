@@ -32,6 +32,8 @@ pub(crate) enum PodMessage {
     Changed,
     /// Bring volumes up to date.
     Refresh,
+    /// The mirror is gone: write the status again.
+    StatusLost,
     /// An operation ended.
     Done(OpId, Box<OpOutcome>),
 }
@@ -94,6 +96,7 @@ impl Behaviour for PodActor {
             PodMessage::Sync => self.sync(cx),
             PodMessage::Changed => self.step(PodInput::Changed, cx),
             PodMessage::Refresh => self.step(PodInput::RefreshVolumes, cx),
+            PodMessage::StatusLost => self.step(PodInput::StatusLost, cx),
             PodMessage::Done(id, outcome) => {
                 self.open.remove(&id);
                 self.step(PodInput::OpDone(id, *outcome), cx);
@@ -116,6 +119,7 @@ impl Behaviour for PodActor {
             PodMessage::Sync => "sync",
             PodMessage::Changed => "changed",
             PodMessage::Refresh => "refresh",
+            PodMessage::StatusLost => "status lost",
             PodMessage::Done(..) => "done",
         }
     }
@@ -187,7 +191,11 @@ impl PodActor {
         let (source, uid) = (self.source.clone(), self.uid.clone());
         // The source takes this actor away once it has heard of it; until then nothing is left to do here.
         let told = cx.spawn_task(async move {
-            while source.send_wait(SourceMessage::Finished(uid.clone()), Duration::from_secs(5)).await.is_err() {
+            while source
+                .send_wait(SourceMessage::Finished(uid.clone()), Duration::from_secs(5))
+                .await
+                .is_err()
+            {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         });

@@ -131,7 +131,8 @@ impl SourceActor {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             };
             let owners = snapshot.sandboxes.iter().map(|own| &own.config);
-            let found = owners.map(|own| (own.uid.clone(), own.namespace.clone(), own.name.clone())).collect();
+            let found =
+                owners.map(|own| (own.uid.clone(), own.namespace.clone(), own.name.clone())).collect();
             drop(to.send_wait(SourceMessage::Found(found), FEED_WAIT).await);
         })?;
         let shared = Arc::clone(&self.shared);
@@ -170,6 +171,12 @@ impl SourceActor {
             }
             WatchEvent::Added(pod) | WatchEvent::Modified(pod) => self.wanted(pod, cx),
             WatchEvent::Deleted(pod) => {
+                if let Some(owner) = mirrored(&pod) {
+                    if let Some(entry) = self.shared.pods.lock().get_mut(&owner) {
+                        entry.mirror_uid = None;
+                    }
+                    return self.shared.poke(&owner, PodMessage::StatusLost);
+                }
                 let uid = pod::uid(&pod).to_owned();
                 self.remove(&uid, Some(pod));
             }
@@ -182,9 +189,12 @@ impl SourceActor {
             return self.mirror(&owner, &pod, cx);
         }
         let uid = pod::uid(&pod).to_owned();
-        let before = self.shared.pods.lock().get_mut(&uid).map(|entry| {
-            std::mem::replace(&mut entry.pod, Arc::clone(&pod))
-        });
+        let before = self
+            .shared
+            .pods
+            .lock()
+            .get_mut(&uid)
+            .map(|entry| std::mem::replace(&mut entry.pod, Arc::clone(&pod)));
         if let Some(before) = &before {
             let metadata = |pod: &Value, name: &str| pod.at("metadata").at(name).clone();
             if ["labels", "annotations"].iter().any(|name| metadata(before, name) != metadata(&pod, name)) {
@@ -215,12 +225,21 @@ impl SourceActor {
             return Some(Rejection { reason: "NodeShutdown".to_owned(), message });
         }
         let node = self.shared.node.borrow().clone()?;
-        let others: Vec<Arc<Value>> =
-            self.shared.pods.lock().values().filter(|own| own.is_active()).map(|own| Arc::clone(&own.pod)).collect();
+        let others: Vec<Arc<Value>> = self
+            .shared
+            .pods
+            .lock()
+            .values()
+            .filter(|own| own.is_active())
+            .map(|own| Arc::clone(&own.pod))
+            .collect();
         let others: Vec<&Value> = others.iter().map(Arc::as_ref).collect();
         let pressure = self.shared.pressure.lock().clone();
-        let offer =
-            AdmitNode { node: &node, unsafe_sysctls: &self.shared.config.unsafe_sysctls, pressure: &pressure };
+        let offer = AdmitNode {
+            node: &node,
+            unsafe_sysctls: &self.shared.config.unsafe_sysctls,
+            pressure: &pressure,
+        };
         admit(pod, &others, offer).err()
     }
 
@@ -290,9 +309,12 @@ impl SourceActor {
     }
 
     fn ensure_worker(&self, uid: &str, cx: &mut Context<Self>) {
-        let has_one = self.shared.pods.lock().get(uid).is_some_and(|entry| {
-            entry.address.as_ref().is_some_and(|address| !address.is_closed())
-        });
+        let has_one = self
+            .shared
+            .pods
+            .lock()
+            .get(uid)
+            .is_some_and(|entry| entry.address.as_ref().is_some_and(|address| !address.is_closed()));
         if has_one {
             return;
         }

@@ -21,7 +21,8 @@ pub(crate) async fn read(folder: &Path, node_name: &str) -> Vec<Value> {
     let mut paths = Vec::new();
     while let Ok(Some(entry)) = entries.next_entry().await {
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let small = entry.metadata().await.is_ok_and(|own| own.is_file() && own.len() <= MANIFEST_LIMIT_BYTES);
+        let small =
+            entry.metadata().await.is_ok_and(|own| own.is_file() && own.len() <= MANIFEST_LIMIT_BYTES);
         if !hidden && small && paths.len() < MANIFESTS_LIMIT {
             paths.push(entry.path());
         }
@@ -64,7 +65,11 @@ fn complete(mut object: Value, path: &Path, node_name: &str) -> Value {
 }
 
 /// The mirror of a static pod: made where it is missing. Gives its uid.
-pub(crate) async fn mirror(api: &dyn NodeApi, pod: &Value, node_uid: &str) -> Result<String, crate::api::ApiError> {
+pub(crate) async fn mirror(
+    api: &dyn NodeApi,
+    pod: &Value,
+    node_uid: &str,
+) -> Result<String, crate::api::ApiError> {
     let mut mirror = pod.clone();
     let node_name = pod.at("spec").text("nodeName").to_owned();
     mirror.remove("status");
@@ -98,8 +103,12 @@ pub(crate) async fn mirror(api: &dyn NodeApi, pod: &Value, node_uid: &str) -> Re
 
 /// Removes the mirror of a static pod whose file is gone.
 pub(crate) async fn remove_mirror(api: &dyn NodeApi, pod: &Value) -> Result<(), crate::api::ApiError> {
-    let place =
-        Place { resource: Resource::PODS, namespace: pod::namespace(pod), name: pod::name(pod), subresource: "" };
+    let place = Place {
+        resource: Resource::PODS,
+        namespace: pod::namespace(pod),
+        name: pod::name(pod),
+        subresource: "",
+    };
     let known = match api.get(place).await {
         Err(error) if error.is_not_found() => return Ok(()),
         other => other?,

@@ -1,5 +1,7 @@
 //! A whole kubelet with its actors, against an API and a runtime in memory.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails where its expectation does")]
+
 mod support;
 
 use std::sync::Arc;
@@ -44,8 +46,11 @@ impl Node {
     }
 
     fn pod(&self, name: &str, spec: Value) -> Value {
-        self.api.put(Resource::PODS, json!({"metadata": {"name": name, "namespace": "default", "generation": 1},
-            "spec": spec, "status": {"phase": "Pending"}}))
+        self.api.put(
+            Resource::PODS,
+            json!({"metadata": {"name": name, "namespace": "default", "generation": 1},
+            "spec": spec, "status": {"phase": "Pending"}}),
+        )
     }
 
     fn read(&self, name: &str) -> Value {
@@ -64,7 +69,10 @@ impl Node {
 
     fn is_ready(&self, name: &str) -> bool {
         let pod = self.read(name);
-        pod.at("status").list("conditions").iter().any(|own| own.text("type") == "Ready" && own.text("status") == "True")
+        pod.at("status")
+            .list("conditions")
+            .iter()
+            .any(|own| own.text("type") == "Ready" && own.text("status") == "True")
     }
 
     /// The status line and the body of a request on a stream.
@@ -103,21 +111,31 @@ async fn a_node_registers_and_runs_pods_to_their_end() {
     assert_eq!(object["metadata"]["labels"]["kubernetes.io/os"], "linux");
     assert_eq!(object["status"]["nodeInfo"]["containerRuntimeVersion"], "memory://0.0.1");
 
-    node.api.put(Resource::CONFIG_MAPS, json!({"metadata": {"name": "c", "namespace": "default"}, "data": {"k": "one"}}));
+    node.api.put(
+        Resource::CONFIG_MAPS,
+        json!({"metadata": {"name": "c", "namespace": "default"}, "data": {"k": "one"}}),
+    );
     let mut spec = plain();
     spec["volumes"] = json!([{"name": "v", "configMap": {"name": "c"}}, {"name": "e", "emptyDir": {}}]);
-    spec["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/c"}, {"name": "e", "mountPath": "/e"}]);
-    spec["containers"][0]["env"] = json!([{"name": "K", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]);
+    spec["containers"][0]["volumeMounts"] =
+        json!([{"name": "v", "mountPath": "/c"}, {"name": "e", "mountPath": "/e"}]);
+    spec["containers"][0]["env"] =
+        json!([{"name": "K", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]);
     node.pod("web", spec);
     node.until("ready", |node| node.is_ready("web")).await;
     let status = node.read("web")["status"].clone();
     assert_eq!((status["phase"].as_str(), status["hostIP"].as_str()), (Some("Running"), Some("10.0.0.9")));
     let made = node.runtime.running().remove(0);
     assert!(made.config.envs.iter().any(|var| var.name == "K" && var.value == "one"));
-    let host = |path: &str| made.config.mounts.iter().find(|own| own.container_path == path).unwrap().host_path.clone();
+    let host = |path: &str| {
+        made.config.mounts.iter().find(|own| own.container_path == path).unwrap().host_path.clone()
+    };
     assert_eq!(std::fs::read_to_string(format!("{}/k", host("/c"))).unwrap(), "one");
     assert!(std::fs::read_to_string(host("/etc/hosts")).unwrap().contains("127.0.0.1\tweb\n"));
-    node.api.put(Resource::CONFIG_MAPS, json!({"metadata": {"name": "c", "namespace": "default"}, "data": {"k": "two"}}));
+    node.api.put(
+        Resource::CONFIG_MAPS,
+        json!({"metadata": {"name": "c", "namespace": "default"}, "data": {"k": "two"}}),
+    );
     let file = format!("{}/k", host("/c"));
     node.until("the file follows", |_| std::fs::read_to_string(&file).is_ok_and(|text| text == "two")).await;
 
@@ -137,7 +155,8 @@ async fn a_node_registers_and_runs_pods_to_their_end() {
     node.until("the object is gone", |node| node.api.read(Resource::PODS, "default", "web").is_none()).await;
     node.until("nothing is left", |node| node.runtime.sandboxes.lock().is_empty()).await;
     assert!(!std::path::Path::new(&folder).exists());
-    node.until("its worker is gone", |node| node.kernel.registry().report(&path("/kubelet/pod")).is_empty()).await;
+    node.until("its worker is gone", |node| node.kernel.registry().report(&path("/kubelet/pod")).is_empty())
+        .await;
     node.stop().await;
 }
 
@@ -152,7 +171,8 @@ async fn what_cannot_run_says_why() {
     wrong["containers"][0]["image"] = json!("missing:1");
     node.pod("image", wrong);
     let mut absent = plain();
-    absent["containers"][0]["env"] = json!([{"name": "K", "valueFrom": {"secretKeyRef": {"name": "gone", "key": "k"}}}]);
+    absent["containers"][0]["env"] =
+        json!([{"name": "K", "valueFrom": {"secretKeyRef": {"name": "gone", "key": "k"}}}]);
     node.pod("secret", absent);
     let mut command = plain();
     command["containers"][0]["command"] = json!(["nosuch"]);
@@ -168,17 +188,27 @@ async fn what_cannot_run_says_why() {
         let all = pod.at("status").list("containerStatuses");
         all.iter().any(|own| own.at("state").at("waiting").text("reason") == reason)
     };
-    node.until("pull", |node| waits(node, "image", "ErrImagePull") || waits(node, "image", "ImagePullBackOff")).await;
+    node.until("pull", |node| {
+        waits(node, "image", "ErrImagePull") || waits(node, "image", "ImagePullBackOff")
+    })
+    .await;
     node.until("secret", |node| waits(node, "secret", "CreateContainerConfigError")).await;
-    node.until("command", |node| waits(node, "command", "RunContainerError") || waits(node, "command", "CrashLoopBackOff")).await;
+    node.until("command", |node| {
+        waits(node, "command", "RunContainerError") || waits(node, "command", "CrashLoopBackOff")
+    })
+    .await;
     node.until("selector", |node| node.read("selector").at("status").text("reason") == "NodeAffinity").await;
     node.until("volume", |node| node.api.events().iter().any(|own| {
         own == "FailedMount: MountVolume.SetUp failed for volume \"v\" : nfs volumes are not built: use emptyDir, hostPath or a local volume"
     }))
     .await;
-    let message = node.read("secret").at("status").list("containerStatuses")[0]["state"]["waiting"]["message"].clone();
+    let message =
+        node.read("secret").at("status").list("containerStatuses")[0]["state"]["waiting"]["message"].clone();
     assert_eq!(message, "secret \"gone\" not found");
-    node.api.put(Resource::SECRETS, json!({"metadata": {"name": "gone", "namespace": "default"}, "data": {"k": "eA=="}}));
+    node.api.put(
+        Resource::SECRETS,
+        json!({"metadata": {"name": "gone", "namespace": "default"}, "data": {"k": "eA=="}}),
+    );
     node.until("it runs once the secret is there", |node| node.is_ready("secret")).await;
     node.stop().await;
 }
@@ -243,7 +273,82 @@ async fn static_pods_run_and_have_a_mirror() {
     let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: st}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  - {name: app, image: 'here:1', imagePullPolicy: IfNotPresent}\n";
     std::fs::write(folder.join("st.yaml"), manifest).unwrap();
     node.until("the mirror is ready", |node| node.is_ready("st-n1")).await;
+    node.api.remove(Resource::PODS, "default", "st-n1");
+    node.until("the mirror comes again", |node| node.is_ready("st-n1")).await;
     std::fs::remove_file(folder.join("st.yaml")).unwrap();
     node.until("it ends with its file", |node| node.runtime.sandboxes.lock().is_empty()).await;
+    node.until("so does its mirror", |node| node.read("st-n1").is_null()).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exec_carries_input_output_and_the_exit_code() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+    let node = Node::start();
+    node.pod("web", plain());
+    node.until("ready", |node| node.is_ready("web")).await;
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(node.kubelet.http_service(Arc::new(AllowAll)).serve(far, "tester".into()));
+    let target = "ws://n1/exec/default/web/app?command=cat&command=3&input=1&output=1";
+    let mut request = target.into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "v5.channel.k8s.io".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::client_async(request, near).await.unwrap();
+    socket.send(Message::Binary(b"\x00hello".to_vec().into())).await.unwrap();
+    // v5: channel 255 closes the channel that follows.
+    socket.send(Message::Binary(vec![255, 0].into())).await.unwrap();
+    let (mut output, mut outcome) = (Vec::new(), Vec::new());
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Binary(bytes) = message else { continue };
+        match bytes[0] {
+            1 => output.extend_from_slice(&bytes[1..]),
+            3 => outcome.extend_from_slice(&bytes[1..]),
+            _ => {}
+        }
+    }
+    assert_eq!(output, b"hello");
+    let outcome: Value = serde_json::from_slice(&outcome).unwrap();
+    assert_eq!(outcome["reason"], "NonZeroExitCode");
+    assert_eq!(outcome["details"]["causes"][0]["message"], "3");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authorizer_is_asked_with_the_nodes_subresource() {
+    struct Only;
+    impl trireme_kubelet::Authorizer for Only {
+        fn authorize(&self, asked: trireme_kubelet::Asked) -> trireme_node::Answer<'_, Result<(), String>> {
+            Box::pin(async move {
+                match asked.subresource == "metrics" && asked.verb == "get" && asked.caller == "tester" {
+                    true => Ok(()),
+                    false => {
+                        Err(format!("{} may not {} nodes/{}", asked.caller, asked.verb, asked.subresource))
+                    }
+                }
+            })
+        }
+    }
+    let node = Node::start();
+    let ask = |target: &'static str| {
+        let http = node.kubelet.http_service(Arc::new(Only));
+        async move {
+            let (mut near, far) = tokio::io::duplex(64 * 1024);
+            tokio::spawn(http.serve(far, "tester".into()));
+            let request = format!("GET {target} HTTP/1.1\r\nhost: n1\r\nconnection: close\r\n\r\n");
+            near.write_all(request.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            near.read_to_string(&mut text).await.unwrap();
+            text
+        }
+    };
+    assert!(ask("/metrics").await.starts_with("HTTP/1.1 200"));
+    let refused = ask("/pods").await;
+    assert!(
+        refused.starts_with("HTTP/1.1 403") && refused.contains("tester may not get nodes/pods"),
+        "{refused}"
+    );
+    assert!(ask("/healthz").await.starts_with("HTTP/1.1 200"));
     node.stop().await;
 }

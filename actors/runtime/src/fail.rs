@@ -68,7 +68,9 @@ fn kind_of_io(kind: io::ErrorKind) -> RuntimeErrorKind {
 
 fn kind_of_errno(number: i32) -> RuntimeErrorKind {
     match number {
-        libc::ENOSPC | libc::EDQUOT | libc::ENOMEM | libc::EMFILE | libc::ENFILE => RuntimeErrorKind::Exhausted,
+        libc::ENOSPC | libc::EDQUOT | libc::ENOMEM | libc::EMFILE | libc::ENFILE => {
+            RuntimeErrorKind::Exhausted
+        }
         libc::EPERM | libc::ENOSYS | libc::EOPNOTSUPP => RuntimeErrorKind::Unsupported,
         libc::ETIMEDOUT => RuntimeErrorKind::DeadlineExceeded,
         _ => RuntimeErrorKind::Unavailable,

@@ -69,7 +69,8 @@ async fn ends_are_told_as_they_were() {
     assert!(done.finished_at >= done.started_at && done.started_at >= done.created_at);
     let (done, _) = place.run(&sandbox, script("bad", "exit 3")).await;
     assert_eq!((done.exit_code, done.signal, done.reason.as_str()), (3, 0, "Error"));
-    let (done, _) = place.run(&sandbox, script("killed", "kill -9 $$; sleep 100 & kill -TERM $!; exec sleep 0")).await;
+    let (done, _) =
+        place.run(&sandbox, script("killed", "kill -9 $$; sleep 100 & kill -TERM $!; exec sleep 0")).await;
     assert_eq!(done.exit_code, 0, "the first process of a namespace is not killed from within");
 
     // A polite one ends by its own signal, a deaf one by force after the grace.
@@ -119,7 +120,10 @@ async fn memory_beyond_the_limit_kills() {
     }
     let place = Place::new().await;
     let sandbox = place.sandbox("oom").await;
-    let mut config = script("greedy", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; x=$(head -c 60000000 /dev/zero | tail -c 60000000 | cat); exec tail -c 60000000 /dev/zero");
+    let mut config = script(
+        "greedy",
+        "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; x=$(head -c 60000000 /dev/zero | tail -c 60000000 | cat); exec tail -c 60000000 /dev/zero",
+    );
     config.resources.memory_limit = Some(16 * 1024 * 1024);
     let (status, _) = place.run(&sandbox, config).await;
     assert_eq!((status.exit_code, status.reason.as_str()), (137, "OOMKilled"));
@@ -148,7 +152,10 @@ async fn powers_are_what_was_given() {
     config.security.seccomp = Seccomp::RuntimeDefault;
     let (status, log) = place.run(&sandbox, config).await;
     assert!(log.contains("CapBnd: 0000000000000400") && log.contains("CapEff: 0000000000000000"), "{log}");
-    assert!(log.contains("Uid: 1234") && log.contains("Gid: 55") && log.contains("Groups: 55 77 88"), "{log}");
+    assert!(
+        log.contains("Uid: 1234") && log.contains("Gid: 55") && log.contains("Groups: 55 77 88"),
+        "{log}"
+    );
     assert!(log.contains("NoNewPrivs: 1") && log.contains("Seccomp: 2"), "{log}");
     assert!(log.contains("touch: cannot touch '/x': Permission denied"), "{log}");
     assert_eq!(status.user, Some((1234, 55, vec![55, 77, 88])));
@@ -203,7 +210,12 @@ async fn files_are_guarded_as_asked() {
     assert!(log.contains("/proc/sys/kernel/panic: Read-only file system"), "{log}");
     assert!(log.contains("/sys/fs/cgroup/x': Read-only file system"), "{log}");
     assert!(log.contains("/made/by/runtime\n"), "{log}");
-    assert!(log.contains("'/dev/shm/disk' for reading: Operation not permitted") || log.contains("disk': Operation not permitted") || log.contains("Permission denied"), "{log}");
+    assert!(
+        log.contains("'/dev/shm/disk' for reading: Operation not permitted")
+            || log.contains("disk': Operation not permitted")
+            || log.contains("Permission denied"),
+        "{log}"
+    );
     assert!(host.join("made").exists());
 
     let mut config = script("recursive", "touch /rro/deep/x");

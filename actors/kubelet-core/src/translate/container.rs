@@ -56,8 +56,17 @@ pub struct ContainerInputs<'a> {
 
 /// What the runtime is asked for.
 pub fn container_config(inputs: ContainerInputs<'_>) -> Result<ContainerConfig, ConfigError> {
-    let ContainerInputs { pod, container, attempt, image, environment, mounts, target, facts, seccomp_folder } =
-        inputs;
+    let ContainerInputs {
+        pod,
+        container,
+        attempt,
+        image,
+        environment,
+        mounts,
+        target,
+        facts,
+        seccomp_folder,
+    } = inputs;
     let spec = container.spec;
     verify_non_root(pod, spec, image)?;
     let vars = environment.map();

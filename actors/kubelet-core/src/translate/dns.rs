@@ -49,8 +49,11 @@ pub fn dns(pod: &Value, facts: &NodeFacts) -> (Dns, bool) {
         policy => policy,
     };
     let host = &facts.resolver;
-    let of_host =
-        || Dns { servers: host.servers.clone(), searches: host.searches.clone(), options: host.options.clone() };
+    let of_host = || Dns {
+        servers: host.servers.clone(),
+        searches: host.searches.clone(),
+        options: host.options.clone(),
+    };
     let wants_cluster = policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !host_network);
     let missing = wants_cluster && facts.cluster_dns.is_empty();
     let mut dns = if policy == "None" {
@@ -64,7 +67,9 @@ pub fn dns(pod: &Value, facts: &NodeFacts) -> (Dns, bool) {
         of_host()
     };
     let config = spec.at("dnsConfig");
-    let texts = |name: &str| config.list(name).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let texts = |name: &str| {
+        config.list(name).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
     append(&mut dns.servers, texts("nameservers"));
     append(&mut dns.searches, texts("searches"));
     for option in config.list("options") {
@@ -103,7 +108,8 @@ mod tests {
             ..NodeFacts::default()
         };
         let pod = |spec: Value| json!({"metadata": {"namespace": "n"}, "spec": spec});
-        let (own, _) = dns(&pod(json!({"dnsConfig": {"options": [{"name": "ndots", "value": "1"}]}})), &facts);
+        let (own, _) =
+            dns(&pod(json!({"dnsConfig": {"options": [{"name": "ndots", "value": "1"}]}})), &facts);
         assert_eq!(own.servers, ["10.96.0.10"]);
         assert_eq!(own.searches, ["n.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp"]);
         assert_eq!(own.options, ["ndots:1"]);

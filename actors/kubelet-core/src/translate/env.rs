@@ -52,7 +52,13 @@ pub struct Sources {
 
 impl Sources {
     /// A key of a ConfigMap or Secret as bytes: `Err` when the object is missing, `Ok(None)` when the key is.
-    pub fn value(&self, secret: bool, namespace: &str, name: &str, key: &str) -> Result<Option<Vec<u8>>, ConfigError> {
+    pub fn value(
+        &self,
+        secret: bool,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, ConfigError> {
         let object = self.object(secret, namespace, name)?;
         Ok(object_value(&object, secret, key))
     }
@@ -139,9 +145,7 @@ pub fn environment(inputs: EnvInputs<'_>) -> Result<Environment, ConfigError> {
         let value = if var.has("valueFrom") {
             value_from(inputs, var.at("valueFrom"))?
         } else {
-            Some(expand(var.text("value"), |name| {
-                known.get(name).or_else(|| services.get(name)).cloned()
-            }))
+            Some(expand(var.text("value"), |name| known.get(name).or_else(|| services.get(name)).cloned()))
         };
         if let Some(value) = value {
             known.insert(name.to_owned(), value.clone());
@@ -205,7 +209,8 @@ fn value_from(inputs: EnvInputs<'_>, from: &Value) -> Result<Option<String>, Con
             return Err(ConfigError(format!("env valueFrom.{kind} is not built: use another source")));
         }
     };
-    let (name, key, optional) = (reference.text("name"), reference.text("key"), reference.is_true("optional"));
+    let (name, key, optional) =
+        (reference.text("name"), reference.text("key"), reference.is_true("optional"));
     let namespace = pod::namespace(pod);
     match sources.value(secret, namespace, name, key) {
         Ok(Some(value)) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
@@ -297,7 +302,8 @@ mod tests {
     }
 
     fn run(container: Value) -> Result<BTreeMap<String, String>, ConfigError> {
-        let pod = json!({"metadata": {"namespace": "n", "name": "p"}, "spec": {"containers": [container.clone()]}});
+        let pod =
+            json!({"metadata": {"namespace": "n", "name": "p"}, "spec": {"containers": [container.clone()]}});
         let (sources, facts) = (sources(), NodeFacts::default());
         let inputs =
             EnvInputs { pod: &pod, container: &container, sources: &sources, facts: &facts, pod_ips: &[] };
@@ -323,7 +329,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let missing = |from: Value| run(json!({"name": "c", "env": [{"name": "X", "valueFrom": from}]})).unwrap_err().0;
+        let missing =
+            |from: Value| run(json!({"name": "c", "env": [{"name": "X", "valueFrom": from}]})).unwrap_err().0;
         let config = json!({"configMapKeyRef": {"name": "gone", "key": "k"}});
         assert_eq!(missing(config), "configmap \"gone\" not found");
         let secret = json!({"secretKeyRef": {"name": "secret", "key": "other"}});

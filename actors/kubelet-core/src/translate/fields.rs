@@ -72,7 +72,12 @@ fn go_quote(text: &str) -> String {
 }
 
 /// The value of a container's limit or request, divided by its divisor and rounded up.
-pub fn resource_field(pod: &Value, reference: &Value, own: &str, facts: &NodeFacts) -> Result<String, ConfigError> {
+pub fn resource_field(
+    pod: &Value,
+    reference: &Value,
+    own: &str,
+    facts: &NodeFacts,
+) -> Result<String, ConfigError> {
     let path = reference.text("resource");
     let name = match reference.text("containerName") {
         "" => own,

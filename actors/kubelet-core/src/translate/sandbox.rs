@@ -53,7 +53,11 @@ pub fn hostname(pod: &Value, cluster_domain: &str) -> Result<Hostname, ConfigErr
 }
 
 /// What the runtime is asked for. Also says whether the cluster's DNS was wanted but is not configured.
-pub fn sandbox_config(pod: &Value, attempt: u32, facts: &NodeFacts) -> Result<(SandboxConfig, bool), ConfigError> {
+pub fn sandbox_config(
+    pod: &Value,
+    attempt: u32,
+    facts: &NodeFacts,
+) -> Result<(SandboxConfig, bool), ConfigError> {
     let spec = pod.at("spec");
     let (dns, dns_missing) = dns(pod, facts);
     let host_network = spec.is_true("hostNetwork");

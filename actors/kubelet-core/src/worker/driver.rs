@@ -119,7 +119,12 @@ impl PodWorker {
             }
             if self.cleanup_retry.at.is_none() {
                 let message = "Pod sandbox changed, it will be killed and re-created.".to_owned();
-                out.push(PodEffect::Event { warning: false, reason: "SandboxChanged", message, field_path: None });
+                out.push(PodEffect::Event {
+                    warning: false,
+                    reason: "SandboxChanged",
+                    message,
+                    field_path: None,
+                });
             }
             return self.issue(Op::StopSandbox { id: old }, out);
         }
@@ -228,7 +233,8 @@ impl PodWorker {
             Some((ContainerState::Running, _)) => {
                 self.arm_probes(now, container);
                 self.replace_changed(now, container, out);
-                self.tracks.get(container.name()).is_some_and(Track::is_started) && !self.is_busy(container.name())
+                self.tracks.get(container.name()).is_some_and(Track::is_started)
+                    && !self.is_busy(container.name())
             }
             _ => {
                 self.bring_up(now, container, sandbox, out);
@@ -286,7 +292,9 @@ impl PodWorker {
             let newest = track.latest().map(|status| status.id.clone());
             let exited = track.last_exited().map(|status| status.id.clone());
             let spare = track.instances.values().filter(|status| {
-                has_ended(status) && Some(&status.id) != newest.as_ref() && Some(&status.id) != exited.as_ref()
+                has_ended(status)
+                    && Some(&status.id) != newest.as_ref()
+                    && Some(&status.id) != exited.as_ref()
             });
             old.extend(spare.map(|status| status.id.clone()));
         }
@@ -314,7 +322,8 @@ impl PodWorker {
     pub(super) fn arm_probes(&mut self, now: Tick, container: &Container<'_>) {
         let known = self.known_health(container.name());
         let Some(track) = self.tracks.get_mut(container.name()) else { return };
-        let Some((id, started)) = track.running().map(|own| (own.id.clone(), Tick::from_nanos(own.started_at)))
+        let Some((id, started)) =
+            track.running().map(|own| (own.id.clone(), Tick::from_nanos(own.started_at)))
         else {
             return;
         };
@@ -331,7 +340,9 @@ impl PodWorker {
                 (ProbeKind::Readiness, None) => Some(false),
                 (ProbeKind::Liveness, _) => Some(true),
             };
-            track.probes.insert(kind, ProbeState::new(container.spec.at(kind.field()), started, now, healthy));
+            track
+                .probes
+                .insert(kind, ProbeState::new(container.spec.at(kind.field()), started, now, healthy));
         }
         track.probed = Some(id);
     }

@@ -88,7 +88,8 @@ pub enum PodInput {
     Changed,
     /// A volume's source changed: bring volumes up to date.
     RefreshVolumes,
+    /// What the API held of the pod's status is lost (a mirror was deleted): write it again.
+    StatusLost,
     /// An operation ended.
     OpDone(OpId, OpOutcome),
 }
-

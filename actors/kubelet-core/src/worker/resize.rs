@@ -85,7 +85,12 @@ impl PodWorker {
                 track.retry_at = Some(now + RESIZE_RETRY);
                 let field_path = Some(container.field_path());
                 let told = format!("Failed to resize container {name}: {message}");
-                out.push(PodEffect::Event { warning: true, reason: "ResizeError", message: told, field_path });
+                out.push(PodEffect::Event {
+                    warning: true,
+                    reason: "ResizeError",
+                    message: told,
+                    field_path,
+                });
                 self.resizes.insert(name.to_owned(), (wanted, Trouble { reason: "Error", message }));
             }
         }
@@ -110,8 +115,8 @@ fn must_restart(container: &Container<'_>, applied: &str) -> bool {
     container.spec.list("resizePolicy").iter().any(|policy| {
         let name = policy.text("resourceName");
         policy.text("restartPolicy") == "RestartContainer"
-            && ["requests", "limits"].iter().any(|list| {
-                pod::quantity(old.at(list), name) != pod::quantity(new.at(list), name)
-            })
+            && ["requests", "limits"]
+                .iter()
+                .any(|list| pod::quantity(old.at(list), name) != pod::quantity(new.at(list), name))
     })
 }

@@ -57,7 +57,8 @@ impl PodWorker {
     /// A container that was made but never started (its maker died) goes before another is made.
     fn remove_unstarted(&mut self, now: Tick, name: &str, out: &mut Vec<PodEffect>) -> bool {
         let latest = self.tracks.get(name).and_then(Track::latest);
-        let Some(id) = latest.filter(|own| own.state == ContainerState::Created).map(|own| own.id.clone()) else {
+        let Some(id) = latest.filter(|own| own.state == ContainerState::Created).map(|own| own.id.clone())
+        else {
             return false;
         };
         if self.has_op(|op| matches!(op, Op::RemoveContainer { id: open } if *open == id)) {
@@ -97,7 +98,8 @@ impl PodWorker {
                 out.push(PodEffect::Event { warning: true, reason: "BackOff", message, field_path });
             }
             until = Some(at);
-        } else if let (None, Some(since), Some(error)) = (&track.image, track.pull.updated(), &track.pull_error)
+        } else if let (None, Some(since), Some(error)) =
+            (&track.image, track.pull.updated(), &track.pull_error)
             && let Some(at) = track.pull.until(pull, since, now)
         {
             let image = container.spec.get("image").and_then(|image| image.as_str()).unwrap_or_default();
@@ -112,7 +114,12 @@ impl PodWorker {
                 if track.waiting.as_ref().is_none_or(|waiting| waiting.reason != "ImagePullBackOff") {
                     let message = format!("Back-off pulling image {image:?}");
                     let path = field_path.clone();
-                    out.push(PodEffect::Event { warning: false, reason: "BackOff", message, field_path: path });
+                    out.push(PodEffect::Event {
+                        warning: false,
+                        reason: "BackOff",
+                        message,
+                        field_path: path,
+                    });
                     let message = "Error: ImagePullBackOff".to_owned();
                     out.push(PodEffect::Event { warning: true, reason: "Failed", message, field_path });
                 }

@@ -268,7 +268,9 @@ impl PodWorker {
                 self.stop_done(now, &container, &id, result);
             }
             (Op::RemoveContainer { id }, OpOutcome::Done(result)) => match result {
-                Ok(()) => self.tracks.values_mut().for_each(|track| track.instances.retain(|_, own| own.id != id)),
+                Ok(()) => {
+                    self.tracks.values_mut().for_each(|track| track.instances.retain(|_, own| own.id != id))
+                }
                 Err(_) => self.cleanup_retry.failed(now),
             },
             (Op::StopSandbox { id }, OpOutcome::Done(result)) => match result {
@@ -405,6 +407,7 @@ impl Core for PodWorker {
             PodInput::End(ending) => self.end(now, ending),
             PodInput::Changed => self.observe_dirty = true,
             PodInput::RefreshVolumes => self.volumes_due = now,
+            PodInput::StatusLost => self.written = None,
             PodInput::OpDone(id, outcome) => self.op_done(now, id, outcome, out),
         }
         self.drive(now, out);

@@ -44,7 +44,8 @@ impl PodWorker {
         let mut initializing = true;
         for container in pod::containers(&self.pod) {
             if container.kind == ContainerKind::Regular {
-                initializing &= self.tracks.get(container.name()).is_none_or(|track| track.latest().is_none());
+                initializing &=
+                    self.tracks.get(container.name()).is_none_or(|track| track.latest().is_none());
             }
         }
         for container in pod::containers(&self.pod) {
@@ -157,9 +158,11 @@ impl PodWorker {
         }
         status.insert("qosClass".into(), pod::qos_class(&pod).into());
         let rejected = self.rejected && self.tracks.is_empty();
-        for (name, list) in
-            [("initContainerStatuses", init), ("containerStatuses", regular), ("ephemeralContainerStatuses", ephemeral)]
-        {
+        for (name, list) in [
+            ("initContainerStatuses", init),
+            ("containerStatuses", regular),
+            ("ephemeralContainerStatuses", ephemeral),
+        ] {
             if !list.is_empty() && !rejected {
                 status.insert(name.into(), list.into());
             }
@@ -191,7 +194,8 @@ impl PodWorker {
         let name = container.name();
         let empty = Track::default();
         let track = self.tracks.get(name).unwrap_or(&empty);
-        let mut made = track.instances.values().rev().filter(|status| status.state != ContainerState::Created);
+        let mut made =
+            track.instances.values().rev().filter(|status| status.state != ContainerState::Created);
         let shown = made.next();
         let before = made.find(|status| has_ended(status));
         let recovered = self.recovered_status(name);
@@ -256,17 +260,17 @@ impl PodWorker {
     ) -> (Value, Value) {
         let name = container.name();
         let last = before.map_or_else(|| json!({}), |own| json!({"terminated": self.terminated(own)}));
-        let starting = self.has_op(
-            |op| matches!(op, Op::StartContainer { container, .. } if container == name),
-        );
+        let starting =
+            self.has_op(|op| matches!(op, Op::StartContainer { container, .. } if container == name));
         let waiting = || match &track.waiting {
             Some(trouble) => json!({"waiting": {"reason": trouble.reason, "message": trouble.message}}),
             None => {
                 let has_init = !self.pod.at("spec").list("initContainers").is_empty();
-                let reason = match has_init && !self.pod_initialized() || container.kind == ContainerKind::Init {
-                    true => "PodInitializing",
-                    false => "ContainerCreating",
-                };
+                let reason =
+                    match has_init && !self.pod_initialized() || container.kind == ContainerKind::Init {
+                        true => "PodInitializing",
+                        false => "ContainerCreating",
+                    };
                 json!({"waiting": {"reason": reason}})
             }
         };
@@ -356,10 +360,12 @@ impl PodWorker {
             list.push(("DisruptionTarget", told));
         }
         if let Some((_, trouble)) = self.resizes.values().next() {
-            let kind = if trouble.reason == "Infeasible" { "PodResizePending" } else { "PodResizeInProgress" };
+            let kind =
+                if trouble.reason == "Infeasible" { "PodResizePending" } else { "PodResizeInProgress" };
             list.push((kind, ("True".to_owned(), trouble.reason.to_owned(), trouble.message.clone())));
         }
-        let mut conditions: Vec<Value> = list.into_iter().map(|(kind, own)| self.condition(now, kind, own)).collect();
+        let mut conditions: Vec<Value> =
+            list.into_iter().map(|(kind, own)| self.condition(now, kind, own)).collect();
         for kind in ["PodResizePending", "PodResizeInProgress"] {
             let stale = self.pod.at("status").list("conditions").iter().any(|own| own.text("type") == kind);
             if stale && !conditions.iter().any(|own| own.text("type") == kind) {
@@ -374,7 +380,9 @@ impl PodWorker {
         let api = self.pod.at("status").list("conditions").iter().find(|own| own.text("type") == kind);
         let since = match (self.conditions.get(kind), api) {
             (Some((known, since)), _) if *known == status => since.clone(),
-            (None, Some(known)) if known.text("status") == status => known.text("lastTransitionTime").to_owned(),
+            (None, Some(known)) if known.text("status") == status => {
+                known.text("lastTransitionTime").to_owned()
+            }
             _ => time(now),
         };
         let known = self.conditions.insert(kind, (status.clone(), since.clone())).is_some() || api.is_some();
@@ -401,9 +409,8 @@ impl PodWorker {
             _ => {}
         }
         let sidecars = pod::containers(&self.pod);
-        let is_sidecar = |name: &str| {
-            sidecars.iter().any(|own| own.name() == name && own.kind == ContainerKind::Sidecar)
-        };
+        let is_sidecar =
+            |name: &str| sidecars.iter().any(|own| own.name() == name && own.kind == ContainerKind::Sidecar);
         let counted = init.iter().filter(|status| is_sidecar(status.text("name"))).chain(regular);
         let unready: Vec<&str> =
             counted.filter(|status| !status.is_true("ready")).map(|status| status.text("name")).collect();
@@ -420,7 +427,9 @@ impl PodWorker {
         let unmet = self.pod.at("spec").list("readinessGates").iter().filter_map(|gate| {
             let kind = gate.text("conditionType");
             match conditions.iter().find(|condition| condition.text("type") == kind) {
-                None => Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
+                None => {
+                    Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist."))
+                }
                 Some(own) if own.text("status") != "True" => Some(format!(
                     "the status of pod readiness gate {kind:?} is not \"True\", but {}",
                     own.text("status")
@@ -496,6 +505,7 @@ fn put_mounts(status: &mut Value, container: &Container<'_>) {
 
 /// A moment as the API writes it.
 pub(super) fn time(at: Tick) -> String {
-    let seconds = i64::try_from(at.as_nanos() / 1_000_000_000).expect("64 bits of nanoseconds are fewer seconds");
+    let seconds =
+        i64::try_from(at.as_nanos() / 1_000_000_000).expect("64 bits of nanoseconds are fewer seconds");
     Moment::from_unix(seconds, 0).to_time()
 }

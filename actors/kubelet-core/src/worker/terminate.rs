@@ -29,6 +29,8 @@ impl PodWorker {
     pub(super) fn drive_terminating(&mut self, now: Tick, out: &mut Vec<PodEffect>) {
         let Mode::Terminating { deadline } = self.mode else { return };
         self.give_up_starts(out);
+        let pod = Arc::clone(&self.pod);
+        pod::containers(&pod).iter().for_each(|container| self.arm_probes(now, container));
         self.drive_probes(now, out);
         let starting = self.has_op(|op| matches!(op, Op::StartContainer { .. } | Op::RunSandbox { .. }));
         if starting {
@@ -48,7 +50,8 @@ impl PodWorker {
                 self.issue(Op::StopSandbox { id: id.clone() }, out);
             }
         }
-        let settled = !self.observe_dirty && !self.observe_stale && !self.has_op(|op| matches!(op, Op::Observe));
+        let settled =
+            !self.observe_dirty && !self.observe_stale && !self.has_op(|op| matches!(op, Op::Observe));
         if open.is_empty() && settled {
             self.mode = Mode::Terminated;
         } else if open.is_empty() && self.observe_stale {
@@ -89,7 +92,8 @@ impl PodWorker {
             }
         }
         let others = live.iter().any(|(_, kind, ..)| *kind != ContainerKind::Sidecar);
-        let last_sidecar = live.iter().filter(|(_, kind, ..)| *kind == ContainerKind::Sidecar).map(|own| own.0).max();
+        let last_sidecar =
+            live.iter().filter(|(_, kind, ..)| *kind == ContainerKind::Sidecar).map(|own| own.0).max();
         for (at, kind, name, status) in &live {
             let waits = *kind == ContainerKind::Sidecar && (others || Some(*at) != last_sidecar);
             if waits && now < deadline {
@@ -170,7 +174,8 @@ impl PodWorker {
             return self.issue(Op::ReleaseVolumes, out);
         }
         let leaves = self.removed || pod::is_deleted(&self.pod);
-        let untold = !self.removed && (self.status_dirty || self.has_op(|op| matches!(op, Op::WriteStatus(_))));
+        let untold =
+            !self.removed && (self.status_dirty || self.has_op(|op| matches!(op, Op::WriteStatus(_))));
         if !leaves || untold {
             return;
         }

@@ -152,8 +152,12 @@ impl World {
     }
 
     fn end_programs(&mut self) {
-        let over: Vec<_> =
-            self.ends.iter().filter(|(_, (at, _))| *at <= self.now).map(|(id, (_, code))| (id.clone(), *code)).collect();
+        let over: Vec<_> = self
+            .ends
+            .iter()
+            .filter(|(_, (at, _))| *at <= self.now)
+            .map(|(id, (_, code))| (id.clone(), *code))
+            .collect();
         for (id, code) in over {
             self.end(&id, code);
         }
@@ -223,8 +227,12 @@ impl World {
         match op {
             Op::RemoveContainer { id } => drop(self.containers.remove(&id)),
             Op::StopSandbox { id } => {
-                let inside: Vec<_> =
-                    self.containers.values().filter(|own| own.sandbox == id).map(|own| own.id.clone()).collect();
+                let inside: Vec<_> = self
+                    .containers
+                    .values()
+                    .filter(|own| own.sandbox == id)
+                    .map(|own| own.id.clone())
+                    .collect();
                 inside.iter().for_each(|id| self.end(id, 137));
                 if let Some(sandbox) = self.sandboxes.get_mut(&id) {
                     sandbox.state = SandboxState::NotReady;
@@ -252,7 +260,9 @@ impl World {
         }
         for status in patch.list("containerStatuses") {
             let before = self.pod["status"].list("containerStatuses").iter();
-            let before = before.filter(|own| own.text("name") == status.text("name")).find_map(|own| own.int("restartCount"));
+            let before = before
+                .filter(|own| own.text("name") == status.text("name"))
+                .find_map(|own| own.int("restartCount"));
             let count = status.int("restartCount");
             assert!(count >= before, "restarts of {} went from {before:?} to {count:?}", status.text("name"));
         }
@@ -388,10 +398,15 @@ fn a_pod_runs_is_ready_and_ends_when_deleted() {
 
 #[test]
 fn init_containers_run_in_order_and_sidecars_stay() {
-    let mut world = World::new(2, json!({"initContainers": [
+    let mut world = World::new(
+        2,
+        json!({"initContainers": [
             {"name": "one", "image": "i"}, {"name": "side", "image": "i", "restartPolicy": "Always"}, {"name": "two", "image": "i"}],
-        "containers": [{"name": "app", "image": "i"}], "restartPolicy": "Never"}));
-    for (name, program) in [("one", Program::Exits(0, 500)), ("two", Program::Exits(0, 500)), ("app", Program::Exits(0, 900))] {
+        "containers": [{"name": "app", "image": "i"}], "restartPolicy": "Never"}),
+    );
+    for (name, program) in
+        [("one", Program::Exits(0, 500)), ("two", Program::Exits(0, 500)), ("app", Program::Exits(0, 900))]
+    {
         world.programs.insert(name.into(), program);
     }
     world.sync();
@@ -413,10 +428,15 @@ fn a_crashing_container_waits_longer_each_time() {
     let mut world = World::new(3, simple());
     world.programs.insert("app".into(), Program::Exits(1, 100));
     world.sync();
-    world.run_until("the second crash", |world| world.container("app").below(&["state", "waiting"]).text("reason") == "CrashLoopBackOff");
+    world.run_until("the second crash", |world| {
+        world.container("app").below(&["state", "waiting"]).text("reason") == "CrashLoopBackOff"
+    });
     let status = world.container("app");
     assert_eq!(status["restartCount"], 1);
-    assert_eq!(status["state"]["waiting"]["message"], "back-off 10s restarting failed container=app pod=p_n(u)");
+    assert_eq!(
+        status["state"]["waiting"]["message"],
+        "back-off 10s restarting failed container=app pod=p_n(u)"
+    );
     assert_eq!(status["lastState"]["terminated"]["exitCode"], 1);
     assert_eq!(world.pod["status"]["phase"], "Running");
     let begin = world.now;
@@ -431,7 +451,8 @@ fn a_failing_pull_backs_off_and_is_told() {
     let mut world = World::new(4, simple());
     world.image_error = Some("ErrImagePull");
     world.sync();
-    let reason = |world: &World| world.container("app").below(&["state", "waiting"]).text("reason").to_owned();
+    let reason =
+        |world: &World| world.container("app").below(&["state", "waiting"]).text("reason").to_owned();
     world.run_until("pull failed", |world| reason(world) == "ErrImagePull");
     world.run_until("backing off", |world| reason(world) == "ImagePullBackOff");
     assert_eq!(
@@ -447,15 +468,20 @@ fn a_failing_pull_backs_off_and_is_told() {
 #[test]
 fn probes_hold_back_readiness_and_restart() {
     let probe = json!({"periodSeconds": 1, "failureThreshold": 2, "exec": {"command": ["x"]}});
-    let mut world = World::new(5, json!({"containers": [{"name": "app", "image": "i", "startupProbe": probe,
-        "readinessProbe": probe, "livenessProbe": probe}], "terminationGracePeriodSeconds": 5}));
+    let mut world = World::new(
+        5,
+        json!({"containers": [{"name": "app", "image": "i", "startupProbe": probe,
+        "readinessProbe": probe, "livenessProbe": probe}], "terminationGracePeriodSeconds": 5}),
+    );
     world.probe = ProbeOutcome::Failure("no".into());
     world.sync();
     world.run_until("running", |world| world.container("app").at("state").has("running"));
     assert_eq!(world.container("app")["started"], false);
     assert_eq!(world.condition("Ready"), "False");
     world.run_until("restart", |world| world.starts.get("app") == Some(&2));
-    assert!(world.events.iter().any(|(_, text)| text == "Container app failed startup probe, will be restarted"));
+    assert!(
+        world.events.iter().any(|(_, text)| text == "Container app failed startup probe, will be restarted")
+    );
     world.probe = ProbeOutcome::Success;
     world.run_until("ready", |world| world.condition("Ready") == "True");
     world.kill_worker();
@@ -525,8 +551,11 @@ fn a_grace_that_shrinks_stops_sooner() {
 
 #[test]
 fn a_resize_changes_what_runs_without_a_restart() {
-    let mut world = World::new(11, json!({"containers": [{"name": "app", "image": "i",
-        "resources": {"requests": {"cpu": "100m"}}}]}));
+    let mut world = World::new(
+        11,
+        json!({"containers": [{"name": "app", "image": "i",
+        "resources": {"requests": {"cpu": "100m"}}}]}),
+    );
     world.sync();
     world.run_until("ready", |world| world.condition("Ready") == "True");
     world.pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "200m"}});
@@ -542,11 +571,16 @@ fn a_resize_changes_what_runs_without_a_restart() {
 #[test]
 fn lives_by_seed_keep_the_laws() {
     for seed in 0..80 {
-        let mut world = World::new(seed, json!({
+        let mut world = World::new(
+            seed,
+            json!({
             "initContainers": [{"name": "init", "image": "i"}, {"name": "side", "image": "i", "restartPolicy": "Always"}],
-            "containers": [{"name": "app", "image": "i"}, {"name": "other", "image": "i"}]}));
+            "containers": [{"name": "app", "image": "i"}, {"name": "other", "image": "i"}]}),
+        );
         world.programs.insert("init".into(), Program::Exits(0, 300));
-        world.programs.insert("other".into(), if seed % 3 == 0 { Program::Exits(2, 4_000) } else { Program::Runs });
+        world
+            .programs
+            .insert("other".into(), if seed % 3 == 0 { Program::Exits(2, 4_000) } else { Program::Runs });
         world.sync();
         for step in 0..400 {
             world.fail_percent = if step < 250 { 10 } else { 0 };
@@ -579,7 +613,11 @@ fn lives_by_seed_keep_the_laws() {
             })
         });
         for name in ["app", "side"] {
-            assert_eq!(world.container(name).int("restartCount"), Some(i64::from(world.starts[name]) - 1), "seed {seed}");
+            assert_eq!(
+                world.container(name).int("restartCount"),
+                Some(i64::from(world.starts[name]) - 1),
+                "seed {seed}"
+            );
         }
         world.delete(i64::try_from(seed % 5).expect("small"));
         for _ in 0..20 {

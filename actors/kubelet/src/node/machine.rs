@@ -122,7 +122,8 @@ pub(crate) fn disk(path: &Path) -> (u64, u64, u64, u64) {
 pub(crate) async fn readings(shared: &Shared) -> Vec<Reading> {
     let reading = |signal, available, capacity| Reading { signal, available, capacity };
     let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
-    let mut all = vec![reading(Signal::Memory, unsigned(memory("MemAvailable")), unsigned(memory("MemTotal")))];
+    let mut all =
+        vec![reading(Signal::Memory, unsigned(memory("MemAvailable")), unsigned(memory("MemTotal")))];
     let (free, size, inodes_free, inodes) = disk(&shared.config.data_dir);
     if size > 0 {
         all.push(reading(Signal::NodeDisk, free, size));

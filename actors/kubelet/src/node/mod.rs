@@ -25,7 +25,8 @@ const RETRY_LONGEST: Duration = Duration::from_secs(7);
 const API_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
-    let late = ApiError { code: 0, reason: "Timeout".into(), message: "the API did not answer in time".into() };
+    let late =
+        ApiError { code: 0, reason: "Timeout".into(), message: "the API did not answer in time".into() };
     tokio::time::timeout(API_LIMIT, call).await.unwrap_or(Err(late))
 }
 
@@ -49,9 +50,9 @@ pub(crate) async fn keep(shared: Arc<Shared>) -> String {
     loop {
         let (status, ready) = status::of(&shared, &machine).await;
         let told = comparable(&status);
-        let due = written.as_ref().is_none_or(|(known, at)| {
-            *known != told || at.elapsed() >= shared.config.status_report
-        });
+        let due = written
+            .as_ref()
+            .is_none_or(|(known, at)| *known != told || at.elapsed() >= shared.config.status_report);
         if due {
             match report(&shared, status).await {
                 Ok(()) => {

@@ -108,7 +108,8 @@ async fn conditions(shared: &Shared) -> (Vec<Value>, bool) {
     let told = all.into_iter().map(|(name, holds, reason, message)| {
         let status = if holds { "True" } else { "False" };
         let before = known.at("status").list("conditions").iter().find(|own| own.text("type") == name);
-        let since = before.filter(|own| own.text("status") == status).map(|own| own.text("lastTransitionTime"));
+        let since =
+            before.filter(|own| own.text("status") == status).map(|own| own.text("lastTransitionTime"));
         let since = since.filter(|text| !text.is_empty()).unwrap_or(&now).to_owned();
         json!({"type": name, "status": status, "reason": reason, "message": message,
             "lastHeartbeatTime": now, "lastTransitionTime": since})
@@ -123,7 +124,8 @@ async fn unmet(shared: &Shared) -> Vec<String> {
         unmet.push("node is shutting down".to_owned());
     }
     for condition in shared.runtime.conditions().await.into_iter().filter(|own| !own.holds) {
-        let what = if condition.name == "NetworkReady" { "container runtime network" } else { "container runtime" };
+        let what =
+            if condition.name == "NetworkReady" { "container runtime network" } else { "container runtime" };
         unmet.push(format!(
             "{what} not ready: {}=false reason:{} message:{}",
             condition.name, condition.reason, condition.message

@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use trireme_kubelet_core::pod::{self, Container};
 use trireme_kubelet_core::translate::{
-    ContainerInputs, EnvInputs, Sources, container_config, environment, hosts_file, log_directory, needed_sources,
+    ContainerInputs, EnvInputs, Sources, container_config, environment, hosts_file, log_directory,
+    needed_sources,
 };
 use trireme_kubelet_core::worker::{StartOutcome, Trouble};
 use trireme_node::{
-    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Mount, RuntimeErrorKind, SandboxId, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Mount, RuntimeErrorKind, SandboxId,
+    SandboxStatus,
 };
 use trireme_schema::view::View;
 
@@ -40,7 +42,10 @@ pub(super) async fn start(
     image: &str,
 ) -> StartOutcome {
     let Some(container) = pod::container(pod, name) else {
-        return StartOutcome::Failed(trouble("CreateContainerConfigError", format!("container {name} is gone")), None);
+        return StartOutcome::Failed(
+            trouble("CreateContainerConfigError", format!("container {name} is gone")),
+            None,
+        );
     };
     let path = container.field_path();
     let tell = |warning: bool, reason: &str, message: String| {
@@ -84,9 +89,14 @@ pub(super) async fn start(
     }
 }
 
-async fn create(shared: &Shared, sandbox: &SandboxId, config: ContainerConfig) -> Result<ContainerId, String> {
+async fn create(
+    shared: &Shared,
+    sandbox: &SandboxId,
+    config: ContainerConfig,
+) -> Result<ContainerId, String> {
     let (name, attempt) = (config.name.clone(), config.attempt);
-    let made = within(RUNTIME_LIMIT, "create container", shared.runtime.create_container(sandbox, config)).await;
+    let made =
+        within(RUNTIME_LIMIT, "create container", shared.runtime.create_container(sandbox, config)).await;
     match made {
         Ok(id) => Ok(id),
         Err(error) if error.kind == RuntimeErrorKind::AlreadyExists => {
@@ -160,7 +170,9 @@ async fn configure(
     }
     let here = within(RUNTIME_LIMIT, "look for the image", shared.runtime.image(image)).await;
     let here = here.map_err(|error| config_error(error.to_string()))?;
-    let here = here.ok_or_else(|| trouble("CreateContainerError", format!("image {image} is gone: it is pulled again")))?;
+    let here = here.ok_or_else(|| {
+        trouble("CreateContainerError", format!("image {image} is gone: it is pulled again"))
+    })?;
     let vars = environment.map();
     let mounted = shared.volumes.mounts(pod, container, &vars).await;
     let mut mounts = mounted.map_err(|error| config_error(error.to_string()))?;
@@ -198,7 +210,9 @@ async fn target_of(
     let live = snapshot.containers.iter().filter(|own| own.state == ContainerState::Running);
     let mut own = live.filter(|own| own.sandbox == *sandbox && own.config.name == name);
     let found = own.next().map(|own| own.id.clone());
-    let missing = || trouble("CreateContainerError", format!("unable to find target container {name}: it does not run"));
+    let missing = || {
+        trouble("CreateContainerError", format!("unable to find target container {name}: it does not run"))
+    };
     found.map(Some).ok_or_else(missing)
 }
 
@@ -220,9 +234,10 @@ async fn sources(shared: &Shared, pod: &Value, container: &Value) -> Sources {
     let mut services = shared.services.subscribe();
     let listed = tokio::time::timeout(SERVICES_WAIT, services.wait_for(Option::is_some)).await;
     if let Ok(Ok(known)) = listed {
-        let seen = known.iter().flatten().filter(|((of, name), _)| {
-            of == namespace || (of == "default" && name == "kubernetes")
-        });
+        let seen = known
+            .iter()
+            .flatten()
+            .filter(|((of, name), _)| of == namespace || (of == "default" && name == "kubernetes"));
         sources.services = seen.map(|(_, service)| Arc::clone(service)).collect();
     }
     sources

@@ -49,7 +49,12 @@ pub(super) async fn pre_stop(
         Ok(Err(error)) => error,
         Err(_) => format!("the hook did not end within the grace of {} s", grace.as_secs()),
     };
-    tracing::warn!(error = told, pod = pod::display(pod), container = container.name(), "preStop hook failed");
+    tracing::warn!(
+        error = told,
+        pod = pod::display(pod),
+        container = container.name(),
+        "preStop hook failed"
+    );
     let path = container.field_path();
     shared.events.pod(pod, Some(&path), true, "FailedPreStopHook", "PreStopHook failed".to_owned());
 }
@@ -64,7 +69,8 @@ async fn run(
     limit: Duration,
 ) -> Result<(), String> {
     if hook.has("exec") {
-        let words = hook.at("exec").list("command").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let words =
+            hook.at("exec").list("command").iter().filter_map(Value::as_str).map(str::to_owned).collect();
         let outcome = shared.runtime.exec_sync(id, words, limit).await.map_err(|error| error.to_string())?;
         return match outcome.exit_code {
             0 => Ok(()),

@@ -19,7 +19,10 @@ const REFERENCE_LIMIT_BYTES: usize = 1_024;
 
 pub(super) async fn ensure(shared: &Shared, pod: &Value, name: &str) -> Result<String, Trouble> {
     let Some(container) = pod::container(pod, name) else {
-        return Err(Trouble { reason: "CreateContainerConfigError", message: format!("container {name} is gone") });
+        return Err(Trouble {
+            reason: "CreateContainerConfigError",
+            message: format!("container {name} is gone"),
+        });
     };
     let path = container.field_path();
     let tell = |warning: bool, reason: &str, message: &str| {
@@ -27,7 +30,9 @@ pub(super) async fn ensure(shared: &Shared, pod: &Value, name: &str) -> Result<S
     };
     let image = container.spec.text("image");
     if !is_reference(image) {
-        let message = format!("Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: invalid reference format");
+        let message = format!(
+            "Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: invalid reference format"
+        );
         tell(true, "InspectFailed", &message);
         return Err(Trouble { reason: "InvalidImageName", message });
     }
@@ -44,8 +49,9 @@ pub(super) async fn ensure(shared: &Shared, pod: &Value, name: &str) -> Result<S
     };
     match (known, policy) {
         (Some(image_here), "IfNotPresent" | "Never") => {
-            let message =
-                format!("Container image {image:?} already present on machine and can be accessed by the pod");
+            let message = format!(
+                "Container image {image:?} already present on machine and can be accessed by the pod"
+            );
             tell(false, "Pulled", &message);
             Ok(image_here.id)
         }
@@ -56,12 +62,15 @@ pub(super) async fn ensure(shared: &Shared, pod: &Value, name: &str) -> Result<S
         }
         _ => {
             tell(false, "Pulling", &format!("Pulling image {image:?}"));
-            pull(shared, pod, image).await.map(|(id, told)| {
-                tell(false, "Pulled", &told);
-                id
-            }).inspect_err(|trouble| {
-                tell(true, "Failed", &format!("Failed to pull image {image:?}: {}", trouble.message));
-            })
+            pull(shared, pod, image)
+                .await
+                .map(|(id, told)| {
+                    tell(false, "Pulled", &told);
+                    id
+                })
+                .inspect_err(|trouble| {
+                    tell(true, "Failed", &format!("Failed to pull image {image:?}: {}", trouble.message));
+                })
         }
     }
 }
@@ -113,7 +122,8 @@ async fn credentials(shared: &Shared, pod: &Value) -> Vec<PullCredentials> {
     let mut all = Vec::new();
     for reference in pod.at("spec").list("imagePullSecrets") {
         let name = reference.text("name");
-        let place = Place { resource: Resource::SECRETS, namespace: pod::namespace(pod), name, subresource: "" };
+        let place =
+            Place { resource: Resource::SECRETS, namespace: pod::namespace(pod), name, subresource: "" };
         match shared.api.get(place).await {
             Ok(secret) => all.extend(read_credentials(&secret)),
             Err(error) => {
@@ -175,7 +185,8 @@ fn is_reference(image: &str) -> bool {
         parts.remove(0);
     }
     let component = |part: &&str| {
-        let fine = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-".contains(letter);
+        let fine =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "._-".contains(letter);
         let ends = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
         !part.is_empty() && part.chars().all(fine) && part.starts_with(ends) && part.ends_with(ends)
     };
@@ -197,13 +208,25 @@ mod tests {
 
     #[test]
     fn references() {
-        for good in ["busybox", "busybox:1.36", "a/b:x", "host:5000/a/b", "localhost/x:y", "docker.io/library/a@sha256:0123456789abcdef0123456789abcdef"] {
+        for good in [
+            "busybox",
+            "busybox:1.36",
+            "a/b:x",
+            "host:5000/a/b",
+            "localhost/x:y",
+            "docker.io/library/a@sha256:0123456789abcdef0123456789abcdef",
+        ] {
             assert!(is_reference(good), "{good}");
         }
         for bad in ["", "Busybox", "a b", "a:", "a@sha256:xyz", "/a", "a//b"] {
             assert!(!is_reference(bad), "{bad}");
         }
-        assert!(is_latest("a/b") && is_latest("a:latest") && !is_latest("host:5000/a:1") && is_latest("host:5000/a"));
+        assert!(
+            is_latest("a/b")
+                && is_latest("a:latest")
+                && !is_latest("host:5000/a:1")
+                && is_latest("host:5000/a")
+        );
     }
 
     #[test]

@@ -20,7 +20,6 @@ use crate::probes;
 use crate::shared::{RUNTIME_LIMIT, Shared, within};
 use crate::static_pods;
 
-
 /// What a stop may take beyond its grace.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 /// Longest wait for an answer of the API.
@@ -36,7 +35,9 @@ pub(crate) async fn carry_out(
     match op {
         Op::Observe => OpOutcome::Observed(observe::observe(shared, pod).await),
         Op::PrepareVolumes => OpOutcome::Done(prepare_volumes(shared, pod).await),
-        Op::RunSandbox { attempt } => OpOutcome::Sandbox(run_sandbox(shared, pod, attempt).await.map(Box::new)),
+        Op::RunSandbox { attempt } => {
+            OpOutcome::Sandbox(run_sandbox(shared, pod, attempt).await.map(Box::new))
+        }
         Op::EnsureImage { container } => OpOutcome::Image(image::ensure(shared, pod, &container).await),
         Op::StartContainer { container, attempt, sandbox: id, image } => {
             let sandbox = sandbox.filter(|own| own.id == id);
@@ -49,10 +50,12 @@ pub(crate) async fn carry_out(
             let removal = within(RUNTIME_LIMIT, "remove container", shared.runtime.remove_container(&id));
             OpOutcome::Done(ended(removal.await))
         }
-        Op::Resize { container, id } => OpOutcome::Done(resize(shared, pod, sandbox.as_ref(), &container, &id).await),
-        Op::StopSandbox { id } => {
-            OpOutcome::Done(ended(within(RUNTIME_LIMIT, "stop sandbox", shared.runtime.stop_sandbox(&id)).await))
+        Op::Resize { container, id } => {
+            OpOutcome::Done(resize(shared, pod, sandbox.as_ref(), &container, &id).await)
         }
+        Op::StopSandbox { id } => OpOutcome::Done(ended(
+            within(RUNTIME_LIMIT, "stop sandbox", shared.runtime.stop_sandbox(&id)).await,
+        )),
         Op::RemoveSandbox { id } => OpOutcome::Done(remove_sandbox(shared, &id).await),
         Op::Probe { container, id, kind } => {
             OpOutcome::Probe(probes::run(shared, pod, sandbox.as_ref(), &container, &id, kind).await)
@@ -123,7 +126,9 @@ async fn stop(
         hook.await;
     }
     // The signal always leaves some time, as upstream's minimum does.
-    let left = grace.saturating_sub(begun.elapsed()).max(Duration::from_secs(2).min(grace.max(Duration::from_secs(1))));
+    let left = grace
+        .saturating_sub(begun.elapsed())
+        .max(Duration::from_secs(2).min(grace.max(Duration::from_secs(1))));
     let stopped = within(left + STOP_SLACK, "stop container", shared.runtime.stop_container(id, left)).await;
     match stopped {
         Err(error) if error.kind == RuntimeErrorKind::NotFound => return Ok(None),
@@ -186,7 +191,8 @@ async fn remove_folders(shared: &Shared, pod: &Value) -> Result<(), String> {
 // ---- the API ----
 
 async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
-    let late = ApiError { code: 0, reason: "Timeout".into(), message: "the API did not answer in time".into() };
+    let late =
+        ApiError { code: 0, reason: "Timeout".into(), message: "the API did not answer in time".into() };
     tokio::time::timeout(API_LIMIT, call).await.unwrap_or(Err(late))
 }
 
@@ -197,33 +203,49 @@ async fn write_status(shared: &Shared, pod: &Value, patch: Value) -> Result<(), 
     }
     let api_uid = match pod::is_static(pod) {
         false => uid.to_owned(),
-        true => {
-            let node = shared.node.borrow().clone().unwrap_or_default();
-            let made = bounded(static_pods::mirror(&*shared.api, pod, pod::uid(&node))).await;
-            made.map_err(|error| error.to_string())?
-        }
+        true => match shared.entry(uid).and_then(|entry| entry.mirror_uid) {
+            Some(known) => known,
+            None => {
+                let node = shared.node.borrow().clone().unwrap_or_default();
+                let made = bounded(static_pods::mirror(&*shared.api, pod, pod::uid(&node))).await;
+                made.map_err(|error| error.to_string())?
+            }
+        },
     };
     let body = json!({"metadata": {"uid": api_uid}, "status": patch});
+    let place = |subresource: &'static str| Place {
+        resource: Resource::PODS,
+        namespace: pod::namespace(pod),
+        name: pod::name(pod),
+        subresource,
+    };
+    let error = match bounded(shared.api.patch(place("status"), PatchKind::Strategic, body)).await {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    if error.is_not_found() || error.is_conflict() {
+        // The pod is gone, or another one has its name: then nobody reads this status any more.
+        let there = bounded(shared.api.get(place(""))).await;
+        let ours = there.as_ref().is_ok_and(|known| pod::uid(known) == api_uid);
+        let unknown = there.as_ref().is_err_and(|error| !error.is_not_found());
+        if !ours && !unknown {
+            if let Some(entry) = shared.pods.lock().get_mut(uid) {
+                entry.mirror_uid = None;
+            }
+            return if pod::is_static(pod) { Err(error.to_string()) } else { Ok(()) };
+        }
+    }
+    tracing::warn!(%error, pod = pod::display(pod), "the pod's status was not written");
+    Err(error.to_string())
+}
+
+async fn delete_pod(shared: &Shared, pod: &Value) -> Result<(), String> {
     let place = Place {
         resource: Resource::PODS,
         namespace: pod::namespace(pod),
         name: pod::name(pod),
-        subresource: "status",
+        subresource: "",
     };
-    match bounded(shared.api.patch(place, PatchKind::Strategic, body)).await {
-        // The pod is gone, or another one has its name: nobody reads this status any more.
-        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-        Err(error) => {
-            tracing::warn!(%error, pod = pod::display(pod), "the pod's status was not written");
-            Err(error.to_string())
-        }
-        Ok(_) => Ok(()),
-    }
-}
-
-async fn delete_pod(shared: &Shared, pod: &Value) -> Result<(), String> {
-    let place =
-        Place { resource: Resource::PODS, namespace: pod::namespace(pod), name: pod::name(pod), subresource: "" };
     let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": pod::uid(pod)}});
     match bounded(shared.api.delete(place, options)).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.to_string()),

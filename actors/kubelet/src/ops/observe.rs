@@ -35,7 +35,11 @@ pub(crate) fn message_path(shared: &Shared, uid: &str, name: &str, attempt: u32)
 }
 
 /// The status with its termination message.
-pub(super) async fn with_message(shared: &Shared, pod: &Value, mut status: ContainerStatus) -> ContainerStatus {
+pub(super) async fn with_message(
+    shared: &Shared,
+    pod: &Value,
+    mut status: ContainerStatus,
+) -> ContainerStatus {
     if status.state != ContainerState::Exited || !status.message.is_empty() {
         return status;
     }
@@ -44,7 +48,8 @@ pub(super) async fn with_message(shared: &Shared, pod: &Value, mut status: Conta
     bytes.truncate(MESSAGE_LIMIT_BYTES);
     status.message = String::from_utf8_lossy(&bytes).into_owned();
     let policy = pod::container(pod, &status.config.name);
-    let falls_back = policy.is_some_and(|own| own.spec.text("terminationMessagePolicy") == "FallbackToLogsOnError");
+    let falls_back =
+        policy.is_some_and(|own| own.spec.text("terminationMessagePolicy") == "FallbackToLogsOnError");
     if status.message.is_empty() && falls_back && status.exit_code != 0 {
         let log = PathBuf::from(&status.log_path);
         status.message = last_lines(&log, FALLBACK_LIMIT_BYTES, FALLBACK_LIMIT_LINES).await;

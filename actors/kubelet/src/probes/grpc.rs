@@ -21,16 +21,18 @@ const UNIMPLEMENTED: &str = "12";
 pub(super) async fn check(address: &str, port: u16, service: &str, limit: Duration) -> ProbeOutcome {
     let late = || {
         let seconds = limit.as_secs();
-        ProbeOutcome::Failure(format!("timeout: failed to connect service {:?} within {seconds}s", join(address, port)))
+        ProbeOutcome::Failure(format!(
+            "timeout: failed to connect service {:?} within {seconds}s",
+            join(address, port)
+        ))
     };
     tokio::time::timeout(limit, ask(address, port, service)).await.unwrap_or_else(|_| late())
 }
 
 async fn ask(address: &str, port: u16, service: &str) -> ProbeOutcome {
     let place = join(address, port);
-    let failed = |error: String| {
-        ProbeOutcome::Failure(format!("error: failed to connect service {place:?}: {error}"))
-    };
+    let failed =
+        |error: String| ProbeOutcome::Failure(format!("error: failed to connect service {place:?}: {error}"));
     let stream = match TcpStream::connect((address, port)).await {
         Ok(stream) => stream,
         Err(error) => return failed(error.to_string()),
@@ -67,7 +69,8 @@ async fn ask(address: &str, port: u16, service: &str) -> ProbeOutcome {
     match answered {
         Err(error) => failed(error),
         Ok((code, _)) if code.as_deref() == Some(UNIMPLEMENTED) => ProbeOutcome::Failure(
-            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".to_owned(),
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+                .to_owned(),
         ),
         Ok((code, _)) if code.as_deref().is_some_and(|code| code != "0") => {
             ProbeOutcome::Failure(format!("error: health rpc failed: status {}", code.unwrap_or_default()))

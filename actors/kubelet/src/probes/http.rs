@@ -69,14 +69,18 @@ async fn once(target: &HttpTarget) -> Result<(u16, Option<String>, Bytes), Strin
         return Err("HTTPS probes are not built: use http, tcpSocket or exec".to_owned());
     }
     let place = join(&target.host, target.port);
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|error| {
-        match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => format!("dial tcp {place}: connect: connection refused"),
-            _ => format!("dial tcp {place}: {error}"),
-        }
-    })?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let stream =
+        TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|error| {
+            match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    format!("dial tcp {place}: connect: connection refused")
+                }
+                _ => format!("dial tcp {place}: {error}"),
+            }
+        })?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let mut request = hyper::Request::get(target.path.as_str());
     let has = |name: &str| target.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
     if !has("host") {
@@ -91,11 +95,15 @@ async fn once(target: &HttpTarget) -> Result<(u16, Option<String>, Bytes), Strin
     for (name, value) in target.headers.iter().filter(|(_, value)| !value.is_empty()) {
         request = request.header(name, value);
     }
-    let request = request.header("connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request = request
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
-        let location = answer.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let location =
+            answer.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = Limited::new(answer.into_body(), BODY_LIMIT_BYTES).collect().await;
         // A long body is not read to its end; its beginning said enough.
         Ok((status, location, body.map(|body| body.to_bytes()).unwrap_or_default()))
@@ -124,7 +132,10 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
             let mut paths = Vec::new();
-            for answer in ["HTTP/1.1 302 Found\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 503 x\r\ncontent-length: 2\r\n\r\nno"] {
+            for answer in [
+                "HTTP/1.1 302 Found\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n",
+                "HTTP/1.1 503 x\r\ncontent-length: 2\r\n\r\nno",
+            ] {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut buffer = vec![0; 2_000];
                 let length = stream.read(&mut buffer).await.unwrap();

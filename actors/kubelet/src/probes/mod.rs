@@ -32,7 +32,9 @@ pub(crate) async fn run(
         return ProbeOutcome::Unknown(format!("container {name} is gone"));
     };
     let probe = container.spec.at(kind.field());
-    let limit = Duration::from_secs(probe.int("timeoutSeconds").and_then(|own| u64::try_from(own).ok()).unwrap_or(1).max(1));
+    let limit = Duration::from_secs(
+        probe.int("timeoutSeconds").and_then(|own| u64::try_from(own).ok()).unwrap_or(1).max(1),
+    );
     if probe.has("exec") {
         return exec(shared, probe, id, limit).await;
     }
@@ -104,7 +106,9 @@ async fn exec(shared: &Shared, probe: &Value, id: &ContainerId, limit: Duration)
         Err(error) if error.kind == RuntimeErrorKind::DeadlineExceeded => {
             ProbeOutcome::Failure(format!("command timed out: {told} timed out after {}s", limit.as_secs()))
         }
-        Err(error) if error.kind == RuntimeErrorKind::CannotStart => ProbeOutcome::Failure(cut(error.message)),
+        Err(error) if error.kind == RuntimeErrorKind::CannotStart => {
+            ProbeOutcome::Failure(cut(error.message))
+        }
         Err(error) => ProbeOutcome::Unknown(error.message),
     }
 }

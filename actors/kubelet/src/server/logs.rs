@@ -72,10 +72,15 @@ pub(super) async fn answer(
         .collect();
     own.sort_by_key(|own| std::cmp::Reverse((own.config.attempt, own.created_at)));
     let chosen = match previous {
-        true => own.iter().skip(usize::from(own.first().is_some_and(|own| own.state == ContainerState::Running)))
-            .find(|own| own.state == ContainerState::Exited).filter(|chosen| {
+        true => own
+            .iter()
+            .skip(usize::from(own.first().is_some_and(|own| own.state == ContainerState::Running)))
+            .find(|own| own.state == ContainerState::Exited)
+            .filter(|chosen| {
                 // The last end of a container that does not run is its log, not its previous one.
-                own.len() > 1 || chosen.config.attempt > 0 || waiting_reason(&entry.with_status(), container).is_some()
+                own.len() > 1
+                    || chosen.config.attempt > 0
+                    || waiting_reason(&entry.with_status(), container).is_some()
             }),
         false => own.first(),
     };
@@ -89,10 +94,13 @@ pub(super) async fn answer(
             text(StatusCode::BAD_REQUEST, &why)
         }
         None => {
-            let reason = waiting_reason(&entry.with_status(), container).unwrap_or_else(|| "ContainerCreating".into());
+            let reason =
+                waiting_reason(&entry.with_status(), container).unwrap_or_else(|| "ContainerCreating".into());
             let why = match reason.as_str() {
                 "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-                    format!("container {container:?} in pod {name:?} is waiting to start: trying and failing to pull image")
+                    format!(
+                        "container {container:?} in pod {name:?} is waiting to start: trying and failing to pull image"
+                    )
                 }
                 reason => format!("container {container:?} in pod {name:?} is waiting to start: {reason}"),
             };
@@ -147,7 +155,8 @@ fn serve(shared: &Arc<Shared>, path: PathBuf, status: ContainerStatus, options: 
     tokio::spawn(async move {
         let mut sink = Sink { sender, left: options.limit_bytes };
         if let Err(error) = copy(&shared, &path, &status, &options, &mut sink).await {
-            let _ = sink.send(Bytes::from(format!("failed to read the log {}: {error}\n", path.display()))).await;
+            let _ =
+                sink.send(Bytes::from(format!("failed to read the log {}: {error}\n", path.display()))).await;
         }
     });
     let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
@@ -217,7 +226,9 @@ async fn copy(
             // What was written before the container ended is still read once.
             over = !is_running(shared, status).await;
         }
-        if is_rotated(path, &file).await && let Ok(next) = tokio::fs::File::open(path).await {
+        if is_rotated(path, &file).await
+            && let Ok(next) = tokio::fs::File::open(path).await
+        {
             file = BufReader::new(next);
             line.clear();
             continue;

@@ -176,7 +176,8 @@ impl KubeletHttp {
 /// The pod of that name which the kubelet runs.
 pub(crate) fn find_pod(shared: &Shared, namespace: &str, name: &str) -> Option<PodEntry> {
     let pods = shared.pods.lock();
-    let mut own = pods.values().filter(|own| pod::namespace(&own.pod) == namespace && pod::name(&own.pod) == name);
+    let mut own =
+        pods.values().filter(|own| pod::namespace(&own.pod) == namespace && pod::name(&own.pod) == name);
     own.next_back().cloned()
 }
 
@@ -245,7 +246,9 @@ pub(crate) fn body(bytes: impl Into<Bytes>) -> Body {
 
 pub(crate) fn stream_body(stream: BoxStream<'static, Bytes>) -> Body {
     use futures_util::StreamExt;
-    BodyExt::boxed(StreamBody::new(SyncStream(std::sync::Mutex::new(stream.map(|bytes| Ok(Frame::data(bytes))).boxed()))))
+    BodyExt::boxed(StreamBody::new(SyncStream(std::sync::Mutex::new(
+        stream.map(|bytes| Ok(Frame::data(bytes))).boxed(),
+    ))))
 }
 
 /// A stream that is only ever polled through its one owner; the lock is never waited for.

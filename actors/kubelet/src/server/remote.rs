@@ -13,11 +13,15 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use trireme_http::remote_command::{ByteSink, ByteSource, RemoteCommand, StreamOffer, StreamTransport, WantedStreams};
+use trireme_http::remote_command::{
+    ByteSink, ByteSource, RemoteCommand, StreamOffer, StreamTransport, WantedStreams,
+};
 use trireme_http::spdy::{SpdyRole, SpdyStream, spdy_session};
 use trireme_http::websocket::tunnel;
 use trireme_kubelet_core::pod;
-use trireme_node::{ContainerId, ContainerState, ExecRequest, RuntimeError, SandboxId, SandboxState, Streams, TerminalSize};
+use trireme_node::{
+    ContainerId, ContainerState, ExecRequest, RuntimeError, SandboxId, SandboxState, Streams, TerminalSize,
+};
 use trireme_schema::view::View;
 
 use super::{Body, Query, body, find_pod, text};
@@ -113,9 +117,11 @@ async fn running_container(
         .ok_or_else(|| refused(StatusCode::NOT_FOUND, format!("pod does not exist: {namespace}/{name}")))?;
     let snapshot = shared.lister.snapshot().await;
     let snapshot = snapshot.map_err(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let mut live = snapshot.of_pod(pod::uid(&entry.pod)).containers.into_iter().filter(|own| {
-        own.config.name == container && own.state == ContainerState::Running
-    });
+    let mut live = snapshot
+        .of_pod(pod::uid(&entry.pod))
+        .containers
+        .into_iter()
+        .filter(|own| own.config.name == container && own.state == ContainerState::Running);
     let missing = || refused(StatusCode::NOT_FOUND, format!("container not found (\"{container}\")"));
     live.next().map(|own| own.id).ok_or_else(missing)
 }
@@ -297,7 +303,9 @@ where
                     let (error, data) = if kind == "data" { (other, stream) } else { (stream, other) };
                     tasks.spawn(forward_one(Arc::clone(&shared), sandbox.clone(), error, data));
                 }
-                Some(_) => tracing::warn!(limit = FORWARDS_LIMIT, "too many forwarded connections: one is dropped"),
+                Some(_) => {
+                    tracing::warn!(limit = FORWARDS_LIMIT, "too many forwarded connections: one is dropped")
+                }
             }
         }
         while tasks.join_next().await.is_some() {}

@@ -33,8 +33,10 @@ pub(super) async fn summary(shared: &Shared) -> Value {
             let written: u64 = own.containers.iter().map(|own| own.rootfs.0 + own.log_bytes).sum();
             let total = written + volumes.iter().map(|(_, used)| used).sum::<u64>();
             told["ephemeral-storage"] = json!({"time": now, "usedBytes": total});
-            told["volume"] =
-                volumes.iter().map(|(name, used)| json!({"name": name, "time": now, "usedBytes": used})).collect();
+            told["volume"] = volumes
+                .iter()
+                .map(|(name, used)| json!({"name": name, "time": now, "usedBytes": used}))
+                .collect();
             told["podRef"]["namespace"] = pod::namespace(&entry.pod).into();
         }
         pods.push(told);

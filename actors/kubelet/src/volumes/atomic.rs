@@ -48,7 +48,9 @@ pub(super) fn write(target: &Path, payload: &Payload, group: Option<u32>) -> Res
     }
     let next = target.join(DATA_NEXT);
     match std::fs::remove_file(&next) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed("remove a link", error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed("remove a link", error));
+        }
         _ => {}
     }
     symlink(&name, &next).map_err(|error| failed("make a link", error))?;
@@ -68,7 +70,10 @@ fn check_path(path: &str) -> Result<(), String> {
 
 fn make_folder(path: &Path, group: Option<u32>) -> std::io::Result<()> {
     std::fs::DirBuilder::new().mode(0o755).create(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(if group.is_some() { 0o2755 } else { 0o755 }))?;
+    std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(if group.is_some() { 0o2755 } else { 0o755 }),
+    )?;
     if group.is_some() {
         std::os::unix::fs::chown(path, None, group)?;
     }

@@ -21,14 +21,18 @@ pub(super) async fn prepare(shared: &Arc<Shared>, pod: &Value, volume: &Value) -
     let prepared = match kind {
         "emptyDir" => empty_dir(shared, pod, name, source).await?,
         "hostPath" => host_path(source.text("path"), source.text("type")).await?,
-        "configMap" | "secret" | "downwardAPI" | "projected" => files(shared, pod, name, kind, source).await?,
+        "configMap" | "secret" | "downwardAPI" | "projected" => {
+            files(shared, pod, name, kind, source).await?
+        }
         "persistentVolumeClaim" => {
             claim(shared, pod, source.text("claimName"), source.is_true("readOnly")).await?
         }
         "ephemeral" => claim(shared, pod, &format!("{}-{name}", pod::name(pod)), false).await?,
         "csi" => {
             let driver = source.text("driver");
-            return Err(format!("csi volumes are not built (driver {driver:?}): use emptyDir, hostPath or a local volume"));
+            return Err(format!(
+                "csi volumes are not built (driver {driver:?}): use emptyDir, hostPath or a local volume"
+            ));
         }
         other => {
             return Err(format!("{other} volumes are not built: use emptyDir, hostPath or a local volume"));
@@ -103,7 +107,13 @@ fn check_host_path(path: &Path, kind: &str) -> Result<(), String> {
     if right { Ok(()) } else { Err(format!("hostPath type check failed: {shown} is not a {word}")) }
 }
 
-async fn files(shared: &Shared, pod: &Value, name: &str, kind: &str, source: &Value) -> Result<Prepared, String> {
+async fn files(
+    shared: &Shared,
+    pod: &Value,
+    name: &str,
+    kind: &str,
+    source: &Value,
+) -> Result<Prepared, String> {
     let payload = payload::of(shared, pod, kind, source).await?;
     let folder = match kind {
         "configMap" => "configmap",
@@ -136,10 +146,13 @@ async fn claim(shared: &Shared, pod: &Value, name: &str, read_only: bool) -> Res
     if volume_name.is_empty() || claim.at("status").text("phase") != "Bound" {
         return Err(format!("PVC {}/{name} is not bound", pod::namespace(pod)));
     }
-    let volume = shared.api.get(place(Resource::VOLUMES, "", volume_name)).await.map_err(|error| error.to_string())?;
+    let volume =
+        shared.api.get(place(Resource::VOLUMES, "", volume_name)).await.map_err(|error| error.to_string())?;
     let spec = volume.at("spec");
     if spec.text("volumeMode") == "Block" {
-        return Err(format!("persistent volume {volume_name:?} is a block volume: block volumes are not built"));
+        return Err(format!(
+            "persistent volume {volume_name:?} is a block volume: block volumes are not built"
+        ));
     }
     let modes = spec.list("accessModes");
     let only_reads = modes.iter().all(|mode| mode == "ReadOnlyMany") && !modes.is_empty();
@@ -159,8 +172,17 @@ async fn claim(shared: &Shared, pod: &Value, name: &str, read_only: bool) -> Res
             (own.text("path").to_owned(), false)
         }
         _ => {
-            let known = ["capacity", "accessModes", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName",
-                "volumeMode", "nodeAffinity", "mountOptions", "volumeAttributesClassName"];
+            let known = [
+                "capacity",
+                "accessModes",
+                "claimRef",
+                "persistentVolumeReclaimPolicy",
+                "storageClassName",
+                "volumeMode",
+                "nodeAffinity",
+                "mountOptions",
+                "volumeAttributesClassName",
+            ];
             let kinds = spec.as_object().into_iter().flatten().map(|(kind, _)| kind.as_str());
             let kind = kinds.into_iter().find(|kind| !known.contains(kind)).unwrap_or("unknown").to_owned();
             let driver = spec.at(&kind).text("driver").to_owned();
@@ -184,7 +206,10 @@ mod tests {
         assert_eq!(check_host_path(&path("d"), "DirectoryOrCreate"), Ok(()));
         assert!(path("d").is_dir());
         let wrong = check_host_path(&path("d"), "File").unwrap_err();
-        assert!(wrong.starts_with("hostPath type check failed: ") && wrong.ends_with("is not a file"), "{wrong}");
+        assert!(
+            wrong.starts_with("hostPath type check failed: ") && wrong.ends_with("is not a file"),
+            "{wrong}"
+        );
         assert_eq!(check_host_path(&path("f"), "FileOrCreate"), Ok(()));
         assert!(check_host_path(&path("no"), "Directory").is_err() && !path("no").exists());
         assert!(check_host_path(&path("f"), "Socket").is_err());

@@ -73,7 +73,8 @@ impl Volumes {
             let name = volume.text("name");
             let failed = |why: String| VolumeError { volume: name.to_owned(), why };
             let prepared = kinds::prepare(shared, pod, volume).await.map_err(failed)?;
-            let group = pod.at("spec").at("securityContext").int("fsGroup").and_then(|own| u32::try_from(own).ok());
+            let group =
+                pod.at("spec").at("securityContext").int("fsGroup").and_then(|own| u32::try_from(own).ok());
             if let Some(group) = group.filter(|_| prepared.owned && !prepared.read_only) {
                 let policy = pod.at("spec").at("securityContext").text("fsGroupChangePolicy").to_owned();
                 let path = prepared.path.clone();
@@ -83,7 +84,10 @@ impl Volumes {
         }
         let folder = self.pod_folder(pod::uid(pod));
         let made = tokio::fs::create_dir_all(&folder).await;
-        made.map_err(|error| VolumeError { volume: String::new(), why: format!("make {}: {error}", folder.display()) })
+        made.map_err(|error| VolumeError {
+            volume: String::new(),
+            why: format!("make {}: {error}", folder.display()),
+        })
     }
 
     /// The mounts that a container asks for.
@@ -130,7 +134,8 @@ impl Volumes {
                 host_path: host.to_string_lossy().into_owned(),
                 container_path: wanted.text("mountPath").to_owned(),
                 read_only,
-                recursive_read_only: read_only && matches!(wanted.text("recursiveReadOnly"), "Enabled" | "IfPossible"),
+                recursive_read_only: read_only
+                    && matches!(wanted.text("recursiveReadOnly"), "Enabled" | "IfPossible"),
                 propagation: match wanted.text("mountPropagation") {
                     "HostToContainer" => Propagation::FromHost,
                     "Bidirectional" => Propagation::Both,
@@ -145,8 +150,10 @@ impl Volumes {
     async fn prepared(&self, pod: &Value, volume: &Value) -> Result<Prepared, String> {
         let note = self.note(pod::uid(pod), volume.text("name"));
         let text = tokio::fs::read_to_string(&note).await;
-        let text = text.map_err(|error| format!("volume {:?} is not prepared: {error}", volume.text("name")))?;
-        let read: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", note.display()))?;
+        let text =
+            text.map_err(|error| format!("volume {:?} is not prepared: {error}", volume.text("name")))?;
+        let read: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", note.display()))?;
         Ok(Prepared {
             path: PathBuf::from(read.text("path")),
             read_only: read.is_true("readOnly"),
@@ -157,9 +164,10 @@ impl Volumes {
     /// Notes where a volume lies, for mounts and for a kubelet that is restarted.
     async fn keep(&self, uid: &str, name: &str, prepared: &Prepared) -> Result<(), String> {
         let note = self.note(uid, name);
-        let text = serde_json::json!({"path": prepared.path.to_string_lossy(), "readOnly": prepared.read_only,
+        let text =
+            serde_json::json!({"path": prepared.path.to_string_lossy(), "readOnly": prepared.read_only,
             "owned": prepared.owned})
-        .to_string();
+            .to_string();
         if tokio::fs::read_to_string(&note).await.is_ok_and(|known| known == text) {
             return Ok(());
         }

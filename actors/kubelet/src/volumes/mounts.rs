@@ -28,7 +28,8 @@ pub(super) fn bind_sub_path(base: &Path, sub: &str, target: &Path) -> Result<Pat
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         format!("failed to prepare subPath for volumeMount {sub:?} of {}: {what}: {error}", base.display())
     };
-    if sub.starts_with('/') || sub.split('/').any(|part| part == "..") || sub.split('/').count() > PARTS_LIMIT {
+    if sub.starts_with('/') || sub.split('/').any(|part| part == "..") || sub.split('/').count() > PARTS_LIMIT
+    {
         return Err(failed("check", &"it must be a relative path without \"..\""));
     }
     let opened = open_inside(base, sub).map_err(|error| failed("open", &error))?;
@@ -67,12 +68,29 @@ fn open_inside(base: &Path, sub: &str) -> Result<OwnedFd, rustix::io::Errno> {
     }
     let mut at: OwnedFd = root;
     for part in sub.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        let next = match openat2(at.as_fd(), part, flags | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), inside) {
+        let next = match openat2(
+            at.as_fd(),
+            part,
+            flags | OFlags::DIRECTORY | OFlags::NOFOLLOW,
+            Mode::empty(),
+            inside,
+        ) {
             Err(rustix::io::Errno::NOENT) => {
                 mkdirat(at.as_fd(), part, Mode::from_raw_mode(0o750))?;
-                let made = openat2(at.as_fd(), part, flags | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), inside)?;
+                let made = openat2(
+                    at.as_fd(),
+                    part,
+                    flags | OFlags::DIRECTORY | OFlags::NOFOLLOW,
+                    Mode::empty(),
+                    inside,
+                )?;
                 // The umask must not take rights away that containers of other users need.
-                rustix::fs::chmodat(at.as_fd(), part, Mode::from_raw_mode(0o755), rustix::fs::AtFlags::empty())?;
+                rustix::fs::chmodat(
+                    at.as_fd(),
+                    part,
+                    Mode::from_raw_mode(0o755),
+                    rustix::fs::AtFlags::empty(),
+                )?;
                 made
             }
             other => other?,
@@ -91,7 +109,8 @@ pub(super) fn is_mounted(path: &Path) -> Result<bool, String> {
 /// Unmounts everything below a folder, the deepest first.
 pub(super) fn unmount_below(folder: &Path) -> Result<(), String> {
     let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let mut points: Vec<PathBuf> = mount_points()?.into_iter().filter(|point| point.starts_with(&real)).collect();
+    let mut points: Vec<PathBuf> =
+        mount_points()?.into_iter().filter(|point| point.starts_with(&real)).collect();
     points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     for point in points {
         match unmount(&point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {

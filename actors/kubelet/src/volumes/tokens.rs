@@ -42,7 +42,8 @@ impl TokenCache {
         let audience = source.text("audience");
         let key = (pod::uid(pod).to_owned(), account.to_owned(), audience.to_owned());
         let now = tick_now();
-        let known = self.tokens.lock().get(&key).filter(|(_, renew)| now < *renew).map(|(token, _)| token.clone());
+        let known =
+            self.tokens.lock().get(&key).filter(|(_, renew)| now < *renew).map(|(token, _)| token.clone());
         if let Some(token) = known {
             return Ok(token);
         }

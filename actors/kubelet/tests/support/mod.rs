@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use trireme_kubelet::{ApiError, NodeApi, PatchKind, Place, Resource, WatchEvent};
 use trireme_node::{
-    Answer, BoxedIo, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest, Image,
-    ImageFilesystem, PodAddresses, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError, RuntimeErrorKind,
-    RuntimeEvent, RuntimeEventKind, SandboxConfig, SandboxId, SandboxState, SandboxStats, SandboxStatus, Streams,
+    Answer, BoxedIo, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest,
+    Image, ImageFilesystem, PodAddresses, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError,
+    RuntimeErrorKind, RuntimeEvent, RuntimeEventKind, SandboxConfig, SandboxId, SandboxState, SandboxStats,
+    SandboxStatus, Streams,
 };
 use trireme_schema::view::View;
 
@@ -77,7 +78,9 @@ fn merge(into: &mut Value, patch: &Value) {
     for (name, value) in new {
         match value {
             Value::Null => drop(known.remove(name)),
-            Value::Object(_) if known.get(name).is_some_and(Value::is_object) => merge(&mut known[name], value),
+            Value::Object(_) if known.get(name).is_some_and(Value::is_object) => {
+                merge(&mut known[name], value)
+            }
             _ => drop(known.insert(name.clone(), value.clone())),
         }
     }
@@ -100,7 +103,9 @@ impl NodeApi for MemoryApi {
     ) -> Answer<'a, Result<Vec<Value>, ApiError>> {
         Box::pin(async move {
             let objects = self.objects.lock();
-            let own = objects.iter().filter(|((kind, of, _), _)| *kind == resource.plural && (namespace.is_empty() || of == namespace));
+            let own = objects.iter().filter(|((kind, of, _), _)| {
+                *kind == resource.plural && (namespace.is_empty() || of == namespace)
+            });
             Ok(own.map(|(_, object)| object.clone()).collect())
         })
     }
@@ -118,7 +123,12 @@ impl NodeApi for MemoryApi {
         Box::pin(async move { Ok(self.put(place.resource, object)) })
     }
 
-    fn patch<'a>(&'a self, place: Place<'a>, _: PatchKind, patch: Value) -> Answer<'a, Result<Value, ApiError>> {
+    fn patch<'a>(
+        &'a self,
+        place: Place<'a>,
+        _: PatchKind,
+        patch: Value,
+    ) -> Answer<'a, Result<Value, ApiError>> {
         Box::pin(async move {
             let mut object = self.objects.lock().get(&place_key(&place)).cloned().ok_or_else(missing)?;
             let uid = patch.at("metadata").text("uid");
@@ -189,7 +199,9 @@ impl MemoryRuntime {
     pub fn end(&self, id: &ContainerId, code: i32) {
         let event = {
             let mut all = self.containers.lock();
-            let Some(own) = all.get_mut(id).filter(|own| own.state == ContainerState::Running) else { return };
+            let Some(own) = all.get_mut(id).filter(|own| own.state == ContainerState::Running) else {
+                return;
+            };
             own.state = ContainerState::Exited;
             own.exit_code = code;
             own.finished_at = nanos();
@@ -236,11 +248,20 @@ impl Runtime for MemoryRuntime {
 
     fn image(&self, reference: &str) -> Answer<'_, Result<Option<Image>, RuntimeError>> {
         let here = reference == "sha256:1" || reference == "here:1";
-        Box::pin(async move { Ok(here.then(|| Image { id: "sha256:1".into(), size: 7, uid: Some(0), ..Image::default() })) })
+        Box::pin(async move {
+            Ok(here.then(|| Image { id: "sha256:1".into(), size: 7, uid: Some(0), ..Image::default() }))
+        })
     }
 
     fn images(&self) -> Answer<'_, Result<Vec<Image>, RuntimeError>> {
-        Box::pin(async { Ok(vec![Image { id: "sha256:1".into(), tags: vec!["here:1".into()], size: 7, ..Image::default() }]) })
+        Box::pin(async {
+            Ok(vec![Image {
+                id: "sha256:1".into(),
+                tags: vec!["here:1".into()],
+                size: 7,
+                ..Image::default()
+            }])
+        })
     }
 
     fn remove_image(&self, _: &str) -> Answer<'_, Result<(), RuntimeError>> {
@@ -270,8 +291,13 @@ impl Runtime for MemoryRuntime {
     fn stop_sandbox(&self, id: &SandboxId) -> Answer<'_, Result<(), RuntimeError>> {
         let id = id.clone();
         Box::pin(async move {
-            let inside: Vec<_> =
-                self.containers.lock().values().filter(|own| own.sandbox == id).map(|own| own.id.clone()).collect();
+            let inside: Vec<_> = self
+                .containers
+                .lock()
+                .values()
+                .filter(|own| own.sandbox == id)
+                .map(|own| own.id.clone())
+                .collect();
             inside.iter().for_each(|id| self.end(id, 137));
             if let Some(own) = self.sandboxes.lock().get_mut(&id) {
                 own.state = SandboxState::NotReady;
@@ -293,7 +319,11 @@ impl Runtime for MemoryRuntime {
         Box::pin(async { Ok(self.sandboxes.lock().values().cloned().collect()) })
     }
 
-    fn create_container(&self, sandbox: &SandboxId, config: ContainerConfig) -> Answer<'_, Result<ContainerId, RuntimeError>> {
+    fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: ContainerConfig,
+    ) -> Answer<'_, Result<ContainerId, RuntimeError>> {
         let sandbox = sandbox.clone();
         Box::pin(async move {
             let id = ContainerId(format!("{}-{}-{}", sandbox.0, config.name, config.attempt));
@@ -341,7 +371,8 @@ impl Runtime for MemoryRuntime {
                     own.started_at = nanos();
                     let uid = own.config.labels["io.kubernetes.pod.uid"].clone();
                     *self.starts.lock().entry((uid, own.config.name.clone())).or_default() += 1;
-                    std::fs::write(&own.log_path, "2026-11-20T17:00:00.000000000Z stdout F hello\n").expect("a log");
+                    std::fs::write(&own.log_path, "2026-11-20T17:00:00.000000000Z stdout F hello\n")
+                        .expect("a log");
                 }
                 self.event(RuntimeEventKind::Started, own)
             };
@@ -387,7 +418,12 @@ impl Runtime for MemoryRuntime {
         Box::pin(async { Ok(()) })
     }
 
-    fn exec_sync(&self, _: &ContainerId, command: Vec<String>, _: Duration) -> Answer<'_, Result<ExecOutcome, RuntimeError>> {
+    fn exec_sync(
+        &self,
+        _: &ContainerId,
+        command: Vec<String>,
+        _: Duration,
+    ) -> Answer<'_, Result<ExecOutcome, RuntimeError>> {
         Box::pin(async move {
             let exit_code = i32::from(command.first().is_some_and(|word| word == "false"));
             Ok(ExecOutcome { exit_code, stdout: command.join(" ").into_bytes(), ..ExecOutcome::default() })
@@ -407,7 +443,13 @@ impl Runtime for MemoryRuntime {
                 let _ = tokio::io::AsyncWriteExt::shutdown(&mut to).await;
                 let _ = ended.send(Ok(code));
             });
-            Ok(Streams { stdin: Some(Box::new(to)), stdout: Some(Box::new(from)), stderr: None, resize: None, exit })
+            Ok(Streams {
+                stdin: Some(Box::new(to)),
+                stdout: Some(Box::new(from)),
+                stderr: None,
+                resize: None,
+                exit,
+            })
         })
     }
 
@@ -418,7 +460,10 @@ impl Runtime for MemoryRuntime {
     fn port_forward(&self, _: &SandboxId, port: u16) -> Answer<'_, Result<BoxedIo, RuntimeError>> {
         Box::pin(async move {
             let connected = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-            let io: BoxedIo = Box::new(connected.map_err(|error| RuntimeError::new(RuntimeErrorKind::Unavailable, error.to_string()))?);
+            let io: BoxedIo = Box::new(
+                connected
+                    .map_err(|error| RuntimeError::new(RuntimeErrorKind::Unavailable, error.to_string()))?,
+            );
             Ok(io)
         })
     }

@@ -23,7 +23,11 @@ const PROFILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// `Invalid`: no command, an unknown capability, a damaged profile.
-pub(crate) fn process(config: &ContainerConfig, sandbox: &SandboxConfig, image: &ImageConfig) -> Outcome<ProcessSpec> {
+pub(crate) fn process(
+    config: &ContainerConfig,
+    sandbox: &SandboxConfig,
+    image: &ImageConfig,
+) -> Outcome<ProcessSpec> {
     let none = ProcessConfig::default();
     let image = image.config.as_ref().unwrap_or(&none);
     let arguments = arguments(config, image);
@@ -33,8 +37,11 @@ pub(crate) fn process(config: &ContainerConfig, sandbox: &SandboxConfig, image: 
     let security = &config.security;
     let capabilities =
         capability::set(security.privileged, &security.add_capabilities, &security.drop_capabilities)?;
-    let working_dir =
-        if config.working_dir.is_empty() { image.working_dir.clone().unwrap_or_default() } else { config.working_dir.clone() };
+    let working_dir = if config.working_dir.is_empty() {
+        image.working_dir.clone().unwrap_or_default()
+    } else {
+        config.working_dir.clone()
+    };
     if !working_dir.is_empty() && !working_dir.starts_with('/') {
         return Err(invalid(format!("the working directory \"{working_dir}\" is no absolute path")));
     }
@@ -59,7 +66,8 @@ pub(crate) fn process(config: &ContainerConfig, sandbox: &SandboxConfig, image: 
 
 fn arguments(config: &ContainerConfig, image: &ProcessConfig) -> Vec<String> {
     let (mut all, rest) = if config.command.is_empty() {
-        let rest = if config.args.is_empty() { image.cmd.clone().unwrap_or_default() } else { config.args.clone() };
+        let rest =
+            if config.args.is_empty() { image.cmd.clone().unwrap_or_default() } else { config.args.clone() };
         (image.entrypoint.clone().unwrap_or_default(), rest)
     } else {
         (config.command.clone(), config.args.clone())
@@ -124,10 +132,15 @@ pub(crate) fn pid_space(config: &ContainerConfig, sandbox: &SandboxConfig) -> Pi
 }
 
 /// The container's mounts and the sandbox' own files, unless the container brings its own.
-pub(crate) fn mounts(config: &ContainerConfig, sandbox: &SandboxConfig, folder: &Path) -> Outcome<Vec<Mount>> {
+pub(crate) fn mounts(
+    config: &ContainerConfig,
+    sandbox: &SandboxConfig,
+    folder: &Path,
+) -> Outcome<Vec<Mount>> {
     let mut mounts = config.mounts.clone();
     for mount in &mounts {
-        if !mount.container_path.starts_with('/') || mount.container_path.split('/').any(|part| part == "..") {
+        if !mount.container_path.starts_with('/') || mount.container_path.split('/').any(|part| part == "..")
+        {
             return Err(invalid(format!("\"{}\" is no absolute path in a container", mount.container_path)));
         }
         if mount.recursive_read_only && (!mount.read_only || mount.propagation != Default::default()) {
@@ -174,7 +187,8 @@ pub(crate) fn devices(config: &ContainerConfig) -> Outcome<(Vec<DeviceSpec>, Vec
 }
 
 fn device(mount: &DeviceMount) -> Outcome<DeviceSpec> {
-    let about = fs::metadata(&mount.host_path).or_fail(|| format!("cannot find the device {}", mount.host_path))?;
+    let about =
+        fs::metadata(&mount.host_path).or_fail(|| format!("cannot find the device {}", mount.host_path))?;
     let kind = about.file_type();
     if !kind.is_char_device() && !kind.is_block_device() {
         return Err(invalid(format!("{} is no device", mount.host_path)));
@@ -208,7 +222,11 @@ fn node_devices() -> Vec<DeviceSpec> {
                 folders.push(path);
             } else if kind.is_char_device() || kind.is_block_device() {
                 let text = path.display().to_string();
-                let mount = DeviceMount { host_path: text.clone(), container_path: text.clone(), ..Default::default() };
+                let mount = DeviceMount {
+                    host_path: text.clone(),
+                    container_path: text.clone(),
+                    ..Default::default()
+                };
                 found.extend(device(&mount).ok().map(|node| (text, node)));
             }
         }

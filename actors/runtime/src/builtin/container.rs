@@ -13,7 +13,7 @@ use super::sandbox::random_id;
 use super::{Builtin, blocking, compile};
 use crate::fail::{OrFail, Outcome, invalid, not_found, unavailable};
 use crate::image::StoredImage;
-use crate::image::store::clear_and_remove;
+use crate::image::files::clear_and_remove;
 use crate::low::cgroup::Hierarchies;
 use crate::shim::protocol::{Reply, Request, ShimEvent};
 use crate::shim::spec::{ContainerSpec, PidSpace, ProcessSpec, RootSpec, now_nanos};
@@ -24,7 +24,11 @@ const KILL_LIMIT: Duration = Duration::from_secs(30);
 const PROCESS_FILE: &str = "process.json";
 
 impl Builtin {
-    pub(super) async fn make_container(&self, sandbox: &str, config: ContainerConfig) -> Outcome<ContainerId> {
+    pub(super) async fn make_container(
+        &self,
+        sandbox: &str,
+        config: ContainerConfig,
+    ) -> Outcome<ContainerId> {
         let gate = self.state.lock().gate(sandbox);
         let gate = gate.ok_or_else(|| not_found(format!("sandbox {sandbox} is not here")))?;
         let _turn = gate.lock_owned().await;
@@ -58,7 +62,9 @@ impl Builtin {
         let state = self.state.lock();
         let same = state.containers.values().find(|entry| {
             let known = &entry.record;
-            known.sandbox == sandbox && known.config.name == config.name && known.config.attempt == config.attempt
+            known.sandbox == sandbox
+                && known.config.name == config.name
+                && known.config.attempt == config.attempt
         });
         same.map(|entry| entry.record.id.clone())
     }
@@ -183,7 +189,8 @@ impl Builtin {
 
     pub(super) fn process_of(&self, container: &ContainerRecord) -> Outcome<ProcessSpec> {
         let path = self.layout.container(&container.sandbox, &container.id).join(PROCESS_FILE);
-        super::records::load(&path).ok_or_else(|| unavailable(format!("{} is gone or damaged", path.display())))
+        super::records::load(&path)
+            .ok_or_else(|| unavailable(format!("{} is gone or damaged", path.display())))
     }
 
     pub(super) async fn end_container(&self, id: &str, grace: Duration) -> Outcome<()> {
@@ -250,7 +257,16 @@ impl Builtin {
         self.tell(&container.sandbox, Some(id.to_owned()), RuntimeEventKind::Removed);
         self.sizes.lock().remove(id);
         self.state.lock().containers.remove(id);
-        Ok(())
+        self.collect_after(&container.image_id).await
+    }
+
+    /// Takes the layers of an image that was removed while a container stood on them.
+    async fn collect_after(&self, image: &str) -> Outcome<()> {
+        if self.find_image(image).await?.is_some() {
+            return Ok(());
+        }
+        let (store, in_use) = (self.store.clone(), self.state.lock().layers_in_use());
+        blocking(move || store.collect(&in_use).map(drop)).await
     }
 
     pub(super) async fn resize_container(&self, id: &str, resources: Resources) -> Outcome<()> {
@@ -277,8 +293,16 @@ impl Builtin {
 
 /// What is given replaces what was.
 pub(super) fn merge(known: &mut Resources, new: Resources) {
-    let Resources { cpu_shares, cpu_quota, cpu_period, memory_limit, oom_score_adj, pids_limit, cpuset_cpus, hugepages } =
-        new;
+    let Resources {
+        cpu_shares,
+        cpu_quota,
+        cpu_period,
+        memory_limit,
+        oom_score_adj,
+        pids_limit,
+        cpuset_cpus,
+        hugepages,
+    } = new;
     known.cpu_shares = cpu_shares.or(known.cpu_shares);
     known.cpu_quota = cpu_quota.or(known.cpu_quota);
     known.cpu_period = cpu_period.or(known.cpu_period);

@@ -11,8 +11,9 @@
 mod compile;
 mod container;
 mod entries;
-mod recover;
+mod launch;
 mod records;
+mod recover;
 mod sandbox;
 mod shim_client;
 mod stats;
@@ -101,7 +102,10 @@ impl Builtin {
         }
         let run_dir = &config.run_dir;
         if run_dir.as_os_str().len() + SOCKET_NAME_DIGITS + "/.sock\0".len() > SOCKET_PATH_LIMIT_BYTES {
-            return Err(invalid(format!("the folder {} is too long for unix sockets in it", run_dir.display())));
+            return Err(invalid(format!(
+                "the folder {} is too long for unix sockets in it",
+                run_dir.display()
+            )));
         }
         let images = config.data_dir.join("images");
         let store = blocking(move || ImageStore::open(&images)).await?;
@@ -181,10 +185,17 @@ fn protect(program: &str) -> Option<OwnedFd> {
     let real = fs::canonicalize(program).ok()?;
     let copy = sys::clone_mount(&real, false);
     let done = copy.and_then(|copy| {
-        sys::set_mount(copy.as_fd(), libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID, 0, libc::MS_PRIVATE, false)?;
+        sys::set_mount(
+            copy.as_fd(),
+            libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID,
+            0,
+            libc::MS_PRIVATE,
+            false,
+        )?;
         Ok(copy)
     });
-    done.inspect_err(|error| tracing::warn!(%error, "the shim's program cannot be guarded against writes")).ok()
+    done.inspect_err(|error| tracing::warn!(%error, "the shim's program cannot be guarded against writes"))
+        .ok()
 }
 
 impl Runtime for Builtin {
@@ -211,7 +222,8 @@ impl Runtime for Builtin {
 
     fn pull_image(&self, request: PullImage) -> Answer<'_, Result<String, RuntimeError>> {
         Box::pin(async move {
-            let pulled = self.config.registries.pull(&self.store, &request.image, &request.credentials).await?;
+            let pulled =
+                self.config.registries.pull(&self.store, &request.image, &request.credentials).await?;
             Ok(pulled.image.id)
         })
     }
@@ -288,7 +300,11 @@ impl Runtime for Builtin {
         Box::pin(async move { Ok(all) })
     }
 
-    fn update_resources(&self, id: &ContainerId, resources: Resources) -> Answer<'_, Result<(), RuntimeError>> {
+    fn update_resources(
+        &self,
+        id: &ContainerId,
+        resources: Resources,
+    ) -> Answer<'_, Result<(), RuntimeError>> {
         let id = id.0.clone();
         Box::pin(async move { self.resize_container(&id, resources).await })
     }

@@ -19,7 +19,7 @@ use trireme_node::{
 };
 
 use crate::fail::{OrFail, Outcome};
-use crate::image::store::write_atomically;
+use crate::image::files::write_atomically;
 use crate::shim::spec::{EXIT_FILE, ExitRecord, START_FILE, StartRecord};
 
 /// How far a sandbox is.
@@ -138,7 +138,9 @@ impl ContainerEntry {
             message: exit.map_or_else(String::new, |exit| exit.message.clone()),
             image_ref: self.record.image_ref.clone(),
             pid: if state == ContainerState::Running { start.map_or(0, |start| start.pid) } else { 0 },
-            log_path: sandbox.log_path(&self.record.config).map_or_else(String::new, |path| path.display().to_string()),
+            log_path: sandbox
+                .log_path(&self.record.config)
+                .map_or_else(String::new, |path| path.display().to_string()),
             user: start.map(|start| (start.uid, start.gid, start.groups.clone())),
             config: self.record.config.clone(),
         }

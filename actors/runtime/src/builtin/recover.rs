@@ -11,7 +11,7 @@ use super::records::{ContainerEntry, ContainerRecord, Phase, SandboxRecord, load
 use super::sandbox::{is_id, remove_orphan};
 use super::shim_client::ShimClient;
 use crate::fail::{Outcome, unavailable};
-use crate::image::store::{clear_and_remove, listing};
+use crate::image::files::{clear_and_remove, listing};
 
 impl Builtin {
     pub(super) async fn recover(&self) -> Outcome<()> {

@@ -2,32 +2,25 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 use tokio::sync::Mutex as Gate;
-use tokio::time::timeout;
 use trireme_node::{
-    Dns, NetworkRequest, PodAddresses, Resources, RuntimeError, RuntimeErrorKind, RuntimeEventKind, SandboxConfig,
-    SandboxId,
+    Dns, NetworkRequest, PodAddresses, Resources, RuntimeError, RuntimeErrorKind, RuntimeEventKind,
+    SandboxConfig, SandboxId,
 };
 
 use super::entries::SandboxEntry;
+use super::launch::end_process;
 use super::records::{Phase, SandboxRecord};
 use super::shim_client::ShimClient;
 use super::{Builtin, SOCKET_NAME_DIGITS, blocking};
 use crate::fail::{OrFail, Outcome, invalid, unavailable};
 use crate::image::blob::hex;
-use crate::image::store::clear_and_remove;
-use crate::shim::protocol::{Request, VERSION};
+use crate::image::files::clear_and_remove;
+use crate::shim::protocol::{Request, ShimEvent, VERSION};
 use crate::shim::spec::{SandboxSpec, now_nanos};
-use crate::shim::{READY, protocol::ShimEvent};
 
-/// How long a new shim may take until its sandbox stands.
-const SHIM_START_LIMIT: Duration = Duration::from_secs(60);
 /// Parent of pods that name none.
 const DEFAULT_PARENT: &str = "kubepods";
 const BANDWIDTH_IN: &str = "kubernetes.io/ingress-bandwidth";
@@ -48,7 +41,8 @@ impl Builtin {
                 (&known.uid, known.attempt, &known.name, &known.namespace)
                     == (&new.uid, new.attempt, &new.name, &new.namespace)
             };
-            let known = state.sandboxes.values().find(same).map(|entry| (entry.record.clone(), entry.gate.clone()));
+            let known =
+                state.sandboxes.values().find(same).map(|entry| (entry.record.clone(), entry.gate.clone()));
             if known.is_none() {
                 state.sandboxes.insert(record.id.clone(), SandboxEntry { record: record.clone(), gate });
             }
@@ -81,7 +75,9 @@ impl Builtin {
             Ok(Phase::Ready) => Ok(SandboxId(id.to_owned())),
             Ok(_) => Err(RuntimeError::new(
                 RuntimeErrorKind::AlreadyExists,
-                format!("sandbox {id} of the same pod and attempt is there and stopped; remove it or count the attempt up"),
+                format!(
+                    "sandbox {id} of the same pod and attempt is there and stopped; remove it or count the attempt up"
+                ),
             )),
             Err(_) => Err(unavailable("the same sandbox was being made and failed; try again")),
         }
@@ -162,42 +158,6 @@ impl Builtin {
         super::records::save(&folder.join("shim.json"), &spec)
     }
 
-    /// Starts a shim and waits until its sandbox stands; gives the pause process' id.
-    async fn launch_shim(&self, record: &SandboxRecord) -> Outcome<u32> {
-        use std::os::fd::AsRawFd;
-        let folder = self.layout.sandbox(&record.id);
-        let log = fs::File::create(folder.join("shim.log")).or_fail(|| "cannot make the shim's log".into())?;
-        let words = &self.config.shim_command;
-        let program = match &self.program {
-            Some(guarded) => format!("/proc/self/fd/{}", guarded.as_raw_fd()),
-            None => words[0].clone(),
-        };
-        let mut command = Command::new(program);
-        command.arg0(&words[0]).args(&words[1..]).arg(folder.join("shim.json"));
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().or_fail(|| format!("cannot start a shim ({})", words.join(" ")))?;
-        let out = child.stdout.take().ok_or_else(|| unavailable("a shim has no output"))?;
-        let mut line = String::new();
-        let mut out = BufReader::new(out);
-        let said = timeout(SHIM_START_LIMIT, out.read_line(&mut line)).await;
-        let line = line.trim();
-        if let Some(pid) = line.strip_prefix(READY).and_then(|rest| rest.trim().parse().ok()) {
-            // It goes on by itself; the reactor reaps it.
-            return Ok(pid);
-        }
-        let _ = child.start_kill();
-        let why = match (said, line.strip_prefix("failed ")) {
-            (Err(_), _) => format!("its shim said nothing for {SHIM_START_LIMIT:?}"),
-            (_, Some(why)) => why.to_owned(),
-            (_, None) => {
-                let log = fs::read_to_string(folder.join("shim.log")).unwrap_or_default();
-                let end = log.lines().rev().take(5).collect::<Vec<_>>();
-                format!("its shim ended: {}", end.into_iter().rev().collect::<Vec<_>>().join("; "))
-            }
-        };
-        Err(unavailable(format!("failed to create pod sandbox: {why}")))
-    }
-
     /// Takes away all that a sandbox has but its records; goes on past errors and logs them.
     pub(super) async fn take_down(&self, record: &SandboxRecord) {
         let id = &record.id;
@@ -226,6 +186,7 @@ impl Builtin {
         let (runtime, gone) = (self.arc(), record.clone());
         let containers = self.state.lock().containers_of(&record.id);
         blocking(move || {
+            end_process(&runtime.layout.sandbox(&gone.id));
             runtime.cgroups.kill(&gone.group());
             // The shim wrote ends down before it went; what it could not see, nobody saw.
             for id in containers {
@@ -243,9 +204,12 @@ impl Builtin {
 
     fn drop_groups(&self, record: &SandboxRecord) -> Outcome<()> {
         self.cgroups.remove(&record.group())?;
-        let shared = self.state.lock().sandboxes.values().any(|entry| {
-            entry.record.id != record.id && entry.record.pod_group == record.pod_group
-        });
+        let shared = self
+            .state
+            .lock()
+            .sandboxes
+            .values()
+            .any(|entry| entry.record.id != record.id && entry.record.pod_group == record.pod_group);
         if shared { Ok(()) } else { self.cgroups.remove(&record.pod_group) }
     }
 
@@ -256,6 +220,8 @@ impl Builtin {
             Ok(record) => record.clone(),
             Err(_) => return Ok(()),
         };
+        // In memory at once, so that the end of its shim is no surprise; on disk when it is done.
+        self.state.lock().set_phase(id, Phase::Stopped);
         self.release(&record).await?;
         let stopped = self.state.lock().set_phase(id, Phase::Stopped);
         if let Some(stopped) = stopped {

@@ -47,10 +47,15 @@ impl ShimClient {
                 Err(RuntimeError::new(kind, failure.message))
             }
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(unavailable(format!("the sandbox' shim at {} is gone: {error}", self.socket.display()))),
+            Ok(Err(error)) => {
+                Err(unavailable(format!("the sandbox' shim at {} is gone: {error}", self.socket.display())))
+            }
             Err(_) => Err(RuntimeError::new(
                 RuntimeErrorKind::DeadlineExceeded,
-                format!("the sandbox' shim at {} did not answer within {ANSWER_LIMIT:?}", self.socket.display()),
+                format!(
+                    "the sandbox' shim at {} did not answer within {ANSWER_LIMIT:?}",
+                    self.socket.display()
+                ),
             )),
         }
     }

@@ -97,7 +97,8 @@ impl Builtin {
             return Err(unavailable(format!("sandbox {id} is not running")));
         }
         let pid = record.pause_pid;
-        let netns = if record.config.namespaces.host_network { None } else { Some(format!("/proc/{pid}/ns/net")) };
+        let netns =
+            if record.config.namespaces.host_network { None } else { Some(format!("/proc/{pid}/ns/net")) };
         let (tell, told) = oneshot::channel();
         // A thread of its own: it joins the pod's network namespace and ends with it; a socket stays where it was made.
         let spawned = std::thread::Builder::new().name("port-forward".to_owned()).spawn(move || {
@@ -130,7 +131,8 @@ fn bridge(stream: UnixStream, request: &ExecRequest, stderr: bool) -> Streams {
     let (from, to) = stream.into_split();
     let (exit_tell, exit) = oneshot::channel();
     let (sizes, sizes_in) = mpsc::channel(SIZES_LIMIT);
-    let pair = |wanted: bool| wanted.then(|| duplex(BUFFER_BYTES)).map_or((None, None), |(a, b)| (Some(a), Some(b)));
+    let pair =
+        |wanted: bool| wanted.then(|| duplex(BUFFER_BYTES)).map_or((None, None), |(a, b)| (Some(a), Some(b)));
     let (stdin, stdin_in) = pair(request.stdin);
     let (stdout, stdout_out) = pair(request.stdout);
     let (stderr, stderr_out) = pair(stderr);
@@ -148,7 +150,11 @@ fn bridge(stream: UnixStream, request: &ExecRequest, stderr: bool) -> Streams {
     }
 }
 
-async fn send_input(mut to: OwnedWriteHalf, mut stdin: Option<DuplexStream>, mut sizes: mpsc::Receiver<TerminalSize>) {
+async fn send_input(
+    mut to: OwnedWriteHalf,
+    mut stdin: Option<DuplexStream>,
+    mut sizes: mpsc::Receiver<TerminalSize>,
+) {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut resizable = true;
     while stdin.is_some() || resizable {

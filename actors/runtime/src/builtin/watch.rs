@@ -109,7 +109,8 @@ impl Builtin {
 
     /// Tells listeners.
     pub(super) fn tell(&self, sandbox: &str, container: Option<String>, kind: RuntimeEventKind) {
-        let pod_uid = self.state.lock().sandbox(sandbox).map(|record| record.config.uid.clone()).unwrap_or_default();
+        let pod_uid =
+            self.state.lock().sandbox(sandbox).map(|record| record.config.uid.clone()).unwrap_or_default();
         let event = RuntimeEvent {
             kind,
             sandbox: SandboxId(sandbox.to_owned()),

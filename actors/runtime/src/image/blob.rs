@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::fail::{OrFail, Outcome, invalid};
-use crate::image::store::unique;
+use crate::image::files::unique;
 
 /// A blob that is not yet in its place; dropped unfinished, it is gone (a kept one stays for resuming).
 #[derive(Debug)]
@@ -24,7 +24,14 @@ impl BlobWriter {
     pub(crate) fn new(ingest: &Path, folder: &Path) -> Outcome<Self> {
         let scratch = ingest.join(format!("blob-{}", unique()));
         let file = File::create_new(&scratch).or_fail(|| format!("cannot make {}", scratch.display()))?;
-        Ok(Self { file: Some(file), scratch, folder: folder.to_owned(), hash: Sha256::new(), size: 0, keep: false })
+        Ok(Self {
+            file: Some(file),
+            scratch,
+            folder: folder.to_owned(),
+            hash: Sha256::new(),
+            size: 0,
+            keep: false,
+        })
     }
 
     /// Continues a half-written blob, hashing what is there; it stays when this writer is dropped.
@@ -74,7 +81,8 @@ impl BlobWriter {
     /// The disk's.
     pub fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
         let file = self.file.as_mut().ok_or_else(|| invalid("the blob is finished"))?;
-        file.write_all(bytes).or_fail(|| format!("cannot write image content to {}", self.scratch.display()))?;
+        file.write_all(bytes)
+            .or_fail(|| format!("cannot write image content to {}", self.scratch.display()))?;
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())
@@ -108,7 +116,9 @@ impl BlobWriter {
             && expected != digest
         {
             self.keep = false;
-            return Err(invalid(format!("image content {expected} came as {digest}: it is damaged or forged")));
+            return Err(invalid(format!(
+                "image content {expected} came as {digest}: it is damaged or forged"
+            )));
         }
         let file = self.file.take().ok_or_else(|| invalid("the blob is finished"))?;
         let to = self.folder.join(&digest["sha256:".len()..]);

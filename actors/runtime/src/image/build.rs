@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::fail::{OrFail, Outcome, invalid};
 use crate::image::elf;
 use crate::image::reference::Reference;
-use crate::image::spec::{CONFIG, Descriptor, ImageConfig, LAYER, MANIFEST, Manifest, ProcessConfig, RootFs, architecture};
+use crate::image::spec::{
+    CONFIG, Descriptor, ImageConfig, LAYER, MANIFEST, Manifest, ProcessConfig, RootFs, architecture,
+};
 use crate::image::store::{ImageStore, StoredImage};
 
 /// Files in an image that is built.
@@ -66,11 +68,13 @@ pub fn build(store: &ImageStore, request: &BuildImage) -> Outcome<StoredImage> {
     let layer = write_layer(store, &content)?;
     let mut env = vec![DEFAULT_PATH.to_owned()];
     if !folders.is_empty() {
-        let folders: Vec<String> = folders.iter().map(|folder: &PathBuf| folder.display().to_string()).collect();
+        let folders: Vec<String> =
+            folders.iter().map(|folder: &PathBuf| folder.display().to_string()).collect();
         env.push(format!("LD_LIBRARY_PATH={}", folders.join(":")));
     }
     for setting in &request.env {
-        let name = setting.split_once('=').ok_or_else(|| invalid(format!("\"{setting}\" is no NAME=value")))?.0;
+        let name =
+            setting.split_once('=').ok_or_else(|| invalid(format!("\"{setting}\" is no NAME=value")))?.0;
         env.retain(|known| known.split('=').next() != Some(name));
         env.push(setting.clone());
     }
@@ -140,9 +144,10 @@ pub(crate) fn name_and_unpack(
 
 pub(crate) fn full_tag(tag: &str) -> Outcome<String> {
     let reference = Reference::parse(tag)?;
-    reference.tagged().filter(|_| reference.digest.is_none()).ok_or_else(|| {
-        invalid(format!("\"{tag}\" names content by digest; give a name and a tag"))
-    })
+    reference
+        .tagged()
+        .filter(|_| reference.digest.is_none())
+        .ok_or_else(|| invalid(format!("\"{tag}\" names content by digest; give a name and a tag")))
 }
 
 fn base() -> BTreeMap<PathBuf, Source> {
@@ -215,7 +220,10 @@ fn add_folder(content: &mut BTreeMap<PathBuf, Source>, from: &Path, to: &Path) -
         } else if about.is_file() {
             put(content, &to, Source::File(from.clone(), mode))?;
         } else {
-            return Err(invalid(format!("cannot add {}: sockets, pipes and devices stay out", from.display())));
+            return Err(invalid(format!(
+                "cannot add {}: sockets, pipes and devices stay out",
+                from.display()
+            )));
         }
     }
     Ok(())
@@ -225,7 +233,11 @@ fn put(content: &mut BTreeMap<PathBuf, Source>, path: &Path, source: Source) -> 
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let clean = super::layer::clean(path.as_os_str().as_bytes())?;
     if clean.is_empty() {
-        return if matches!(source, Source::Folder(_)) { Ok(()) } else { Err(invalid("a file cannot become /")) };
+        return if matches!(source, Source::Folder(_)) {
+            Ok(())
+        } else {
+            Err(invalid("a file cannot become /"))
+        };
     }
     if content.len() >= FILES_LIMIT {
         return Err(invalid(format!("an image that is built has at most {FILES_LIMIT} files")));

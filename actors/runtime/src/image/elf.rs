@@ -53,10 +53,16 @@ pub(crate) fn closure(program: &Path) -> Outcome<Closure> {
                 continue;
             }
             let (library, by_itself) = find(name, &own, &configured, &elf).ok_or_else(|| {
-                invalid(format!("{} needs the shared library {name}, which is not on this machine", path.display()))
+                invalid(format!(
+                    "{} needs the shared library {name}, which is not on this machine",
+                    path.display()
+                ))
             })?;
             if seen.len() >= LIBRARIES_LIMIT {
-                return Err(invalid(format!("{} needs more than {LIBRARIES_LIMIT} libraries", program.display())));
+                return Err(invalid(format!(
+                    "{} needs more than {LIBRARIES_LIMIT} libraries",
+                    program.display()
+                )));
             }
             if !by_itself && let Some(folder) = library.parent() {
                 found.extra_folders.insert(folder.to_owned());
@@ -91,7 +97,8 @@ fn find(name: &str, own: &[PathBuf], configured: &[PathBuf], of: &Elf<'_>) -> Op
 }
 
 fn run_paths(elf: &Elf<'_>, path: &Path) -> Vec<PathBuf> {
-    let origin = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+    let origin =
+        path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
     let texts = if elf.runpaths.is_empty() { &elf.rpaths } else { &elf.runpaths };
     let parts = texts.iter().flat_map(|text| text.split(':')).filter(|part| !part.is_empty());
     let origin = origin.display().to_string();

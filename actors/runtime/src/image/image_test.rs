@@ -80,7 +80,9 @@ fn a_layer_keeps_owners_modes_links_and_whiteouts() {
     let mut value = [0_u8; 16];
     let got = rustix::fs::getxattr(root.join("d/suid"), c"user.color", &mut value).unwrap();
     assert_eq!(&value[..got], b"red");
-    assert!(rustix::fs::getxattr(root.join("deep/down/here"), c"trusted.overlay.redirect", &mut value).is_err());
+    assert!(
+        rustix::fs::getxattr(root.join("deep/down/here"), c"trusted.overlay.redirect", &mut value).is_err()
+    );
     assert_eq!(fs::read_link(root.join("soft")).unwrap(), Path::new("/d/suid"));
     let white = fs::symlink_metadata(root.join("gone/name")).unwrap();
     assert!(white.file_type().is_char_device() && white.rdev() == 0);
@@ -107,9 +109,8 @@ fn a_layer_packed_by_zstd_unpacks() {
     let mut tar = tar::Builder::new(Vec::new());
     file(&mut tar, "a", 0o644, &"text ".repeat(10_000));
     let bytes = tar.into_inner().unwrap();
-    let pack = |bytes: &[u8]| {
-        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
-    };
+    let pack =
+        |bytes: &[u8]| ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
     let mut packed = pack(&bytes[..1024]);
     packed.extend(pack(&bytes[1024..]));
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -189,7 +190,10 @@ fn a_built_image_has_the_program_and_what_it_needs() {
     let image = shell_image(&store, "tools:1");
     assert_eq!(image.image.tags, ["docker.io/library/tools:1"]);
     assert_eq!(image.image.digests.len(), 1);
-    assert_eq!(image.config.config.as_ref().unwrap().entrypoint.as_deref(), Some(&["/bin/sh".to_owned()][..]));
+    assert_eq!(
+        image.config.config.as_ref().unwrap().entrypoint.as_deref(),
+        Some(&["/bin/sh".to_owned()][..])
+    );
     let layer = store.layers_dir().join(store.unpack(&image).unwrap().remove(0)).join("fs");
     assert!(fs::metadata(layer.join("bin/sh")).unwrap().permissions().mode() & 0o111 != 0);
     assert!(layer.join("tools/cat").exists() && layer.join("etc/passwd").exists());
@@ -238,7 +242,8 @@ fn export(store: &ImageStore, image: &super::StoredImage, docker: bool) -> Vec<u
     if docker {
         blob("abc/layer.tar".into(), &image.layers[0].digest);
         blob("config.json".into(), &image.image.id);
-        tar.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), "def/layer.tar", "../abc/layer.tar").unwrap();
+        tar.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), "def/layer.tar", "../abc/layer.tar")
+            .unwrap();
         let list = r#"[{"Config":"config.json","RepoTags":["registry.test/imported:1"],"Layers":["def/layer.tar"]}]"#;
         file(&mut tar, "manifest.json", 0o644, list);
     } else {

@@ -11,7 +11,8 @@ use tar::EntryType;
 
 use crate::fail::{OrFail, Outcome, invalid};
 use crate::image::build::{commit_manifest, full_tag, name_and_unpack};
-use crate::image::layer::{clean, decompress};
+use crate::image::decompress::decompress;
+use crate::image::layer::clean;
 use crate::image::reference::Reference;
 use crate::image::spec::{
     CONFIG, CONTAINERD_NAME, DOCKER_INDEX, Descriptor, INDEX, Index, LAYER, LAYER_GZIP, LAYER_ZSTD, REF_NAME,
@@ -89,7 +90,8 @@ fn read_archive(store: &ImageStore, archive: impl Read) -> Outcome<Files> {
             }
             EntryType::Symlink | EntryType::Link => {
                 let hard = entry.header().entry_type() == EntryType::Link;
-                let target = entry.link_name_bytes().ok_or_else(|| invalid("a link of the archive leads nowhere"))?;
+                let target =
+                    entry.link_name_bytes().ok_or_else(|| invalid("a link of the archive leads nowhere"))?;
                 let target = String::from_utf8_lossy(&target).into_owned();
                 let target = if hard { target } else { beside(&path, &target) };
                 files.links.insert(path, target);

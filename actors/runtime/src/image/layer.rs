@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -20,6 +19,7 @@ use tar::EntryType;
 
 use crate::fail::{OrFail, Outcome, invalid};
 use crate::image::blob::hex;
+use crate::image::decompress::decompress;
 
 /// Entries in a layer.
 const ENTRIES_LIMIT: u64 = 4_000_000;
@@ -27,45 +27,6 @@ const ENTRIES_LIMIT: u64 = 4_000_000;
 const UNPACKED_LIMIT_BYTES: u64 = 256 * 1024 * 1024 * 1024;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
-
-/// A stream unpacked by what it begins with: gzip, zstd or plain.
-pub(crate) fn decompress<'a>(reader: impl Read + 'a) -> Outcome<Box<dyn Read + 'a>> {
-    let mut reader = BufReader::with_capacity(1 << 17, reader);
-    let head = reader.fill_buf().or_fail(|| "cannot read a layer".into())?;
-    if head.starts_with(&[0x1f, 0x8b]) {
-        return Ok(Box::new(MultiGzDecoder::new(reader)));
-    }
-    if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return Ok(Box::new(ZstdFrames { reader: Some(reader), frame: None }));
-    }
-    Ok(Box::new(reader))
-}
-
-/// One zstd frame after another: packers write large layers in several.
-struct ZstdFrames<R: BufRead> {
-    reader: Option<R>,
-    frame: Option<ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>,
-}
-
-impl<R: BufRead> Read for ZstdFrames<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(frame) = &mut self.frame {
-                let count = frame.read(into)?;
-                if count > 0 || into.is_empty() {
-                    return Ok(count);
-                }
-                self.reader = self.frame.take().map(|frame| frame.into_inner());
-            }
-            let Some(mut reader) = self.reader.take() else { return Ok(0) };
-            if reader.fill_buf()?.is_empty() {
-                return Ok(0);
-            }
-            let frame = ruzstd::decoding::StreamingDecoder::new(reader).map_err(io::Error::other)?;
-            self.frame = Some(frame);
-        }
-    }
-}
 
 /// Hashes what passes.
 struct Hashed<R> {
@@ -151,7 +112,8 @@ impl Tree {
         let parent = self.folder(parent_path)?;
         if name == OPAQUE {
             let path = format!("/proc/self/fd/{}", parent.as_raw_fd());
-            return rfs::setxattr(path.as_str(), c"trusted.overlay.opaque", b"y", XattrFlags::empty()).or_fail(shown);
+            return rfs::setxattr(path.as_str(), c"trusted.overlay.opaque", b"y", XattrFlags::empty())
+                .or_fail(shown);
         }
         if let Some(gone) = name.strip_prefix(WHITEOUT) {
             if gone.is_empty() || gone == b"." || gone == b".." || gone.starts_with(WHITEOUT) {
@@ -196,7 +158,8 @@ impl Tree {
                 self.dress(&folder, attributes).or_fail(shown)
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags =
+                    OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mut file = File::from(rfs::openat(parent, name, flags, private).or_fail(shown)?);
                 io::copy(entry, &mut file).or_fail(shown)?;
                 self.dress(&file, attributes).or_fail(shown)?;
@@ -211,7 +174,8 @@ impl Tree {
                 rfs::linkat(&folder, target_name, parent, name, AtFlags::empty()).or_fail(shown)
             }
             EntryType::Symlink => {
-                let target = entry.link_name_bytes().ok_or_else(|| invalid("a symbolic link leads nowhere"))?;
+                let target =
+                    entry.link_name_bytes().ok_or_else(|| invalid("a symbolic link leads nowhere"))?;
                 rfs::symlinkat(target.as_ref(), parent, name).or_fail(shown)?;
                 self.dress_unopened(parent, name, attributes, false).or_fail(shown)
             }
@@ -310,7 +274,9 @@ pub(crate) fn clean(path: &[u8]) -> Outcome<Vec<u8>> {
                 let shown = String::from_utf8_lossy(path);
                 return Err(invalid(format!("the archive's entry \"{shown}\" leads out of it")));
             }
-            part if part.contains(&0) => return Err(invalid("the archive has an entry with a zero byte in its name")),
+            part if part.contains(&0) => {
+                return Err(invalid("the archive has an entry with a zero byte in its name"));
+            }
             part => parts.push(part),
         }
     }

@@ -4,7 +4,10 @@
 
 pub(crate) mod blob;
 pub(crate) mod build;
+mod collect;
+mod decompress;
 pub(crate) mod elf;
+pub(crate) mod files;
 pub(crate) mod import;
 pub(crate) mod layer;
 pub(crate) mod reference;
@@ -14,7 +17,9 @@ pub(crate) mod store;
 #[cfg(test)]
 mod image_test;
 
+pub use blob::BlobWriter;
 pub use build::{BuildImage, build};
 pub use import::import;
 pub use reference::Reference;
-pub use store::{ImageStore, StoredImage};
+pub use spec::{Descriptor, ImageConfig, Platform, ProcessConfig, RootFs};
+pub use store::{ContentLock, ImageStore, StoredImage};

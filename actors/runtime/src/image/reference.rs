@@ -9,7 +9,7 @@ use crate::fail::{Outcome, invalid};
 const REFERENCE_LIMIT_BYTES: usize = 4_096;
 
 /// The registry that a bare name means.
-pub const DEFAULT_REGISTRY: &str = "docker.io";
+pub(crate) const DEFAULT_REGISTRY: &str = "docker.io";
 
 /// A parsed name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,16 +54,19 @@ impl Reference {
         let (registry, repository) = split_registry(name);
         let well_formed = |part: &str| {
             !part.is_empty()
-                && part.bytes().all(|b| {
-                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-                })
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
                 && part.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && part.ends_with(|c: char| c.is_ascii_alphanumeric())
         };
         if !repository.split('/').all(well_formed) {
             return Err(bad("a repository has lower case letters, digits and separators"));
         }
-        if !registry.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']')) {
+        if !registry
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+        {
             return Err(bad("the registry is no host name"));
         }
         let tag = if tag.is_none() && digest.is_none() { Some("latest".to_owned()) } else { tag };
@@ -105,7 +108,7 @@ impl fmt::Display for Reference {
 }
 
 /// Whether it reads `sha256:<64 hex>`.
-pub fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:").is_some_and(is_hex64)
 }
 

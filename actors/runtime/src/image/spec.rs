@@ -7,26 +7,26 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Manifest of one image.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// List of manifests by platform.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Configuration.
-pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Plain layer.
-pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Layer packed by gzip.
-pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(crate) const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Layer packed by zstd.
-pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+pub(crate) const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Docker's manifest.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker's list.
-pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// Names an entry of the store's index.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Where containerd writes the full name in what it exports.
-pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Points at a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,29 +64,29 @@ pub struct Platform {
 /// One image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// 2.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     /// [`MANIFEST`] or Docker's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Points at the [`ImageConfig`].
-    pub config: Descriptor,
+    pub(crate) config: Descriptor,
     /// Lowest first.
-    pub layers: Vec<Descriptor>,
+    pub(crate) layers: Vec<Descriptor>,
 }
 
 /// A list of manifests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Index {
+pub(crate) struct Index {
     /// 2.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     /// [`INDEX`] or Docker's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Entries.
-    pub manifests: Vec<Descriptor>,
+    pub(crate) manifests: Vec<Descriptor>,
 }
 
 /// An image's configuration.
@@ -147,7 +147,7 @@ pub struct RootFs {
 }
 
 /// This machine's architecture as Go names it.
-pub fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -159,9 +159,8 @@ pub fn architecture() -> &'static str {
 impl Index {
     /// The entry for this machine: first one of the same system and architecture; one without a platform counts only
     /// when it is alone.
-    pub fn for_this_machine(&self) -> Option<&Descriptor> {
-        let fits =
-            |platform: &Platform| platform.os == "linux" && platform.architecture == architecture();
+    pub(crate) fn for_this_machine(&self) -> Option<&Descriptor> {
+        let fits = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture();
         let fitting = self.manifests.iter().find(|entry| entry.platform.as_ref().is_some_and(fits));
         fitting.or_else(|| match self.manifests.as_slice() {
             [only] if only.platform.is_none() => Some(only),

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -24,14 +24,12 @@ use trireme_node::Image;
 
 use crate::fail::{OrFail, Outcome, invalid, not_found};
 use crate::image::blob::BlobWriter;
+use crate::image::files::{clear_folder, write_atomically};
 use crate::image::reference::{Reference, is_digest, is_hex64};
 use crate::image::spec::{Descriptor, INDEX, ImageConfig, Index, Manifest, REF_NAME};
 
 /// Bytes of a manifest, index or configuration.
-pub const DOCUMENT_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
-
-/// Hexadecimal digits of a layer folder's name: short, because all names of an overlay's layers share one page.
-const LAYER_NAME_DIGITS: usize = 24;
+pub(crate) const DOCUMENT_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Keeps collected content from being brought, and the other way round.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ pub struct StoredImage {
 /// Images on disk.
 #[derive(Debug)]
 pub struct ImageStore {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 impl ImageStore {
@@ -99,7 +97,7 @@ impl ImageStore {
             .ok_or_else(|| invalid("the image store's lock was refused"))
     }
 
-    fn lock_content(&self, how: FlockOperation) -> Outcome<Option<ContentLock>> {
+    pub(super) fn lock_content(&self, how: FlockOperation) -> Outcome<Option<ContentLock>> {
         let path = self.root.join("content.lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.or_fail(|| format!("cannot open {}", path.display()))?;
@@ -145,13 +143,17 @@ impl ImageStore {
     pub fn read_document(&self, digest: &str) -> Outcome<Vec<u8>> {
         let path = self.blob_path(digest)?;
         let file = File::open(&path).map_err(|error| {
-            not_found(format!("the image store has no content {digest} ({error}); fetch or import the image again"))
+            not_found(format!(
+                "the image store has no content {digest} ({error}); fetch or import the image again"
+            ))
         })?;
         let mut bytes = Vec::new();
         let read = file.take(DOCUMENT_LIMIT_BYTES + 1).read_to_end(&mut bytes);
         read.or_fail(|| format!("cannot read {}", path.display()))?;
         if bytes.len() as u64 > DOCUMENT_LIMIT_BYTES {
-            return Err(invalid(format!("{digest} is longer than {DOCUMENT_LIMIT_BYTES} bytes, which no manifest is")));
+            return Err(invalid(format!(
+                "{digest} is longer than {DOCUMENT_LIMIT_BYTES} bytes, which no manifest is"
+            )));
         }
         Ok(bytes)
     }
@@ -173,7 +175,7 @@ impl ImageStore {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn index(&self) -> Outcome<Index> {
+    pub(crate) fn index(&self) -> Outcome<Index> {
         let path = self.root.join("index.json");
         let bytes = fs::read(&path).or_fail(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&bytes).or_fail(|| format!("{} is damaged", path.display()))
@@ -185,7 +187,9 @@ impl ImageStore {
     /// The disk's.
     pub fn name(&self, manifest: &Descriptor, names: &[String]) -> Outcome<()> {
         self.change_index(|index| {
-            index.manifests.retain(|entry| ref_name(entry).is_none_or(|name| !names.contains(&name.to_owned())));
+            index
+                .manifests
+                .retain(|entry| ref_name(entry).is_none_or(|name| !names.contains(&name.to_owned())));
             for name in names {
                 let marks = BTreeMap::from([(REF_NAME.to_owned(), name.clone())]);
                 index.manifests.push(Descriptor { annotations: Some(marks), ..manifest.clone() });
@@ -203,7 +207,8 @@ impl ImageStore {
         let found = found.ok_or_else(|| not_found(format!("image \"{reference}\" is not here")))?;
         let name = Reference::parse(reference).ok().map(|reference| reference.to_string());
         let others = found.image.tags.iter().any(|tag| Some(tag) != name.as_ref());
-        let one = only_this_name && others && name.as_ref().is_some_and(|name| found.image.tags.contains(name));
+        let one =
+            only_this_name && others && name.as_ref().is_some_and(|name| found.image.tags.contains(name));
         let gone: BTreeSet<&String> = if one {
             name.iter().collect()
         } else {
@@ -224,10 +229,14 @@ impl ImageStore {
         let lock = lock.or_fail(|| format!("cannot open {}", path.display()))?;
         flock(&lock, FlockOperation::LockExclusive).or_fail(|| format!("cannot lock {}", path.display()))?;
         let at = self.root.join("index.json");
-        let mut index = if at.exists() { self.index()? } else { Index { schema_version: 2, ..Index::default() } };
+        let mut index =
+            if at.exists() { self.index()? } else { Index { schema_version: 2, ..Index::default() } };
         index.media_type = INDEX.to_owned();
         let out = change(&mut index);
-        write_atomically(&at, &serde_json::to_vec_pretty(&index).or_fail(|| "cannot write the index".into())?)?;
+        write_atomically(
+            &at,
+            &serde_json::to_vec_pretty(&index).or_fail(|| "cannot write the index".into())?,
+        )?;
         Ok(out)
     }
 
@@ -292,7 +301,10 @@ impl ImageStore {
         let config: ImageConfig = serde_json::from_slice(&self.read_document(&manifest.config.digest)?)
             .or_fail(|| format!("configuration {} is damaged", manifest.config.digest))?;
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
-            return Err(invalid(format!("manifest {} and its configuration disagree about layers", entry.digest)));
+            return Err(invalid(format!(
+                "manifest {} and its configuration disagree about layers",
+                entry.digest
+            )));
         }
         let user = config.config.as_ref().and_then(|process| process.user.clone()).unwrap_or_default();
         let user = user.split(':').next().unwrap_or_default().to_owned();
@@ -307,158 +319,9 @@ impl ImageStore {
         let descriptor = Descriptor { annotations: None, ..entry.clone() };
         Ok(StoredImage { image, manifest: descriptor, config, layers: manifest.layers })
     }
-
-    // ---- layers ----
-
-    /// Folder name of an unpacked layer.
-    pub fn layer_name(diff_id: &str) -> String {
-        diff_id.trim_start_matches("sha256:").chars().take(LAYER_NAME_DIGITS).collect()
-    }
-
-    /// Unpacks the layers of an image that are not there yet; gives the folders' names, lowest first.
-    ///
-    /// # Errors
-    /// A layer is damaged or the disk full; what was half unpacked is gone again.
-    pub fn unpack(&self, image: &StoredImage) -> Outcome<Vec<String>> {
-        let mut names = Vec::with_capacity(image.layers.len());
-        for (layer, diff_id) in image.layers.iter().zip(&image.config.rootfs.diff_ids) {
-            let name = Self::layer_name(diff_id);
-            let at = self.layers_dir().join(&name);
-            match fs::read_to_string(at.join("diff_id")) {
-                Ok(known) if known == *diff_id => {}
-                Ok(known) => {
-                    return Err(invalid(format!("layers {known} and {diff_id} begin with the same digits")));
-                }
-                Err(_) => self.unpack_layer(layer, diff_id, &at)?,
-            }
-            names.push(name);
-        }
-        Ok(names)
-    }
-
-    fn unpack_layer(&self, layer: &Descriptor, diff_id: &str, at: &Path) -> Outcome<()> {
-        let blob = self.blob_path(&layer.digest)?;
-        let file = File::open(&blob).or_fail(|| format!("cannot open layer {}", layer.digest))?;
-        let scratch = self.root.join("ingest").join(format!("layer-{}", unique()));
-        let fill = || {
-            fs::create_dir_all(scratch.join("fs")).or_fail(|| format!("cannot make {}", scratch.display()))?;
-            let found = super::layer::unpack(file, &scratch.join("fs"))
-                .map_err(|error| prefix(error, &format!("cannot unpack layer {}", layer.digest)))?;
-            if found != diff_id {
-                return Err(invalid(format!(
-                    "layer {} unpacks to {found} instead of {diff_id}: the image is damaged, fetch it again",
-                    layer.digest
-                )));
-            }
-            fs::write(scratch.join("diff_id"), diff_id).or_fail(|| "cannot mark a layer".into())?;
-            let folder = File::open(&scratch).or_fail(|| "cannot open a layer".into())?;
-            rustix::fs::syncfs(&folder).or_fail(|| "cannot sync a layer".into())?;
-            match fs::rename(&scratch, at) {
-                // Another process was faster; its layer is as good.
-                Err(_) if at.join("diff_id").exists() => Ok(clear_and_remove(&scratch)),
-                other => other.or_fail(|| format!("cannot move a layer to {}", at.display())),
-            }
-        };
-        fill().inspect_err(|_| clear_and_remove(&scratch))
-    }
-
-    /// Removes content that no name leads to, and layers that neither an image nor `in_use` (folder names) needs.
-    /// Gives the bytes that were freed; 0 while something is being brought.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn collect(&self, in_use: &BTreeSet<String>) -> Outcome<u64> {
-        let Some(_alone) = self.lock_content(FlockOperation::NonBlockingLockExclusive)? else { return Ok(0) };
-        let mut blobs = BTreeSet::new();
-        let mut layers = in_use.clone();
-        for entry in self.index()?.manifests {
-            blobs.insert(entry.digest.clone());
-            let image = self.load(&entry)?;
-            blobs.insert(image.image.id.clone());
-            blobs.extend(image.layers.iter().map(|layer| layer.digest.clone()));
-            layers.extend(image.config.rootfs.diff_ids.iter().map(|id| Self::layer_name(id)));
-        }
-        let mut freed = 0;
-        for (path, name) in listing(&self.root.join("blobs/sha256")) {
-            if !blobs.contains(&format!("sha256:{name}")) {
-                freed += fs::metadata(&path).map_or(0, |about| about.len());
-                fs::remove_file(&path).or_fail(|| format!("cannot remove {}", path.display()))?;
-            }
-        }
-        for (path, name) in listing(&self.layers_dir()) {
-            if !layers.contains(&name) {
-                freed += crate::disk::usage(&path).bytes;
-                // Out of its place first, so that a crash leaves no half layer that counts.
-                let away = self.root.join("ingest").join(format!("gone-{}", unique()));
-                fs::rename(&path, &away).or_fail(|| format!("cannot remove {}", path.display()))?;
-                clear_and_remove(&away);
-            }
-        }
-        Ok(freed)
-    }
 }
 
 /// The name of an index entry.
 pub(crate) fn ref_name(entry: &Descriptor) -> Option<&str> {
     entry.annotations.as_ref()?.get(REF_NAME).map(String::as_str)
-}
-
-/// A name that no one else uses in this folder.
-pub(crate) fn unique() -> String {
-    let mut bytes = [0_u8; 8];
-    // An empty pool leaves zeros; the process id and a counter still tell names apart.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("{}-{count}-{:016x}", std::process::id(), u64::from_ne_bytes(bytes))
-}
-
-/// Replaces a file whole: a reader sees the old or the new one, also after a crash.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    let scratch = path.with_extension(format!("tmp-{}", unique()));
-    let write = || {
-        let mut file = File::create(&scratch)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        fs::rename(&scratch, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&scratch))).or_fail(|| format!("cannot write {}", path.display()))
-}
-
-pub(crate) fn prefix(error: trireme_node::RuntimeError, what: &str) -> trireme_node::RuntimeError {
-    trireme_node::RuntimeError::new(error.kind, format!("{what}: {}", error.message))
-}
-
-/// Entries of a folder, path and name.
-pub(crate) fn listing(folder: &Path) -> Vec<(PathBuf, String)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| (entry.path(), entry.file_name().to_string_lossy().into_owned())).collect()
-}
-
-fn clear_folder(folder: &Path) {
-    for (path, name) in listing(folder) {
-        if !name.starts_with("partial-") || is_stale(&path) {
-            clear_and_remove(&path);
-        }
-    }
-}
-
-/// Half-fetched content is worth resuming for a day.
-fn is_stale(path: &Path) -> bool {
-    const STALE_SECONDS: i64 = 86_400;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-    fs::symlink_metadata(path).is_ok_and(|about| about.mtime() + STALE_SECONDS < now)
-}
-
-/// Removes a file or a whole folder; what cannot be removed is logged.
-pub(crate) fn clear_and_remove(path: &Path) {
-    let about = match fs::symlink_metadata(path) {
-        Ok(about) => about,
-        Err(_) => return,
-    };
-    let done = if about.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    if let Err(error) = done {
-        tracing::warn!(path = %path.display(), %error, "cannot remove");
-    }
 }

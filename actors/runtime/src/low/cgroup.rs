@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use trireme_node::Resources;
 
 use crate::fail::{OrFail, Outcome, invalid, unsupported};
 
@@ -36,7 +35,8 @@ pub(crate) struct DeviceRule {
 
 /// What every container may use: making any node, null, zero, full, random, urandom, tty, console, ptmx, terminals.
 pub(crate) fn default_devices() -> Vec<DeviceRule> {
-    let rule = |kind, major, minor, access: &str| DeviceRule { kind, major, minor, access: access.to_owned() };
+    let rule =
+        |kind, major, minor, access: &str| DeviceRule { kind, major, minor, access: access.to_owned() };
     let mut rules = vec![rule('c', None, None, "m"), rule('b', None, None, "m")];
     for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)] {
         rules.push(rule('c', Some(major), Some(minor), "rwm"));
@@ -48,17 +48,6 @@ pub(crate) fn default_devices() -> Vec<DeviceRule> {
 /// Everything.
 pub(crate) fn all_devices() -> Vec<DeviceRule> {
     vec![DeviceRule { kind: 'a', major: None, minor: None, access: "rwm".into() }]
-}
-
-/// What a group used, as [`trireme_node::ContainerStats`] counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GroupUse {
-    pub(crate) cpu_nanos: u64,
-    pub(crate) memory_usage: u64,
-    pub(crate) memory_working_set: u64,
-    pub(crate) memory_rss: u64,
-    pub(crate) page_faults: (u64, u64),
-    pub(crate) pids: u64,
 }
 
 /// The hierarchies of this machine.
@@ -85,7 +74,8 @@ impl Hierarchies {
     /// # Errors
     /// `Unsupported` when neither version can be used.
     pub(crate) fn detect() -> Outcome<Self> {
-        let text = fs::read_to_string("/proc/self/mountinfo").or_fail(|| "cannot read the list of mounts".into())?;
+        let text =
+            fs::read_to_string("/proc/self/mountinfo").or_fail(|| "cannot read the list of mounts".into())?;
         Self::from_mounts(&text, |v2| fs::read_to_string(v2.join("cgroup.controllers")).unwrap_or_default())
     }
 
@@ -152,105 +142,6 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Sets limits; what is `None` is left as it is.
-    ///
-    /// # Errors
-    /// `Unsupported` when a controller that is needed is missing, else the kernel's.
-    pub(crate) fn limit(&self, group: &str, limits: &Resources) -> Outcome<()> {
-        match self {
-            Self::V1(_) => self.limit_v1(group, limits),
-            Self::V2(_) => self.limit_v2(group, limits),
-        }
-    }
-
-    fn limit_v1(&self, group: &str, limits: &Resources) -> Outcome<()> {
-        let set = |controller: &str, file: &str, value: String| {
-            let folder = self.folder(controller, group)?;
-            write(&folder.join(file), &value)
-        };
-        if let Some(shares) = limits.cpu_shares {
-            set("cpu", "cpu.shares", shares.to_string())?;
-        }
-        if let Some(period) = limits.cpu_period.filter(|period| *period > 0) {
-            set("cpu", "cpu.cfs_period_us", period.to_string())?;
-        }
-        if let Some(quota) = limits.cpu_quota {
-            set("cpu", "cpu.cfs_quota_us", if quota <= 0 { "-1".into() } else { quota.to_string() })?;
-        }
-        if let Some(bytes) = limits.memory_limit {
-            let bytes = if bytes <= 0 { "-1".to_owned() } else { bytes.to_string() };
-            // The limit with swap may not be below the one without: which goes first depends on the direction.
-            let with_swap = self.folder("memory", group)?.join("memory.memsw.limit_in_bytes");
-            let swap = |bytes: &str| if with_swap.exists() { write(&with_swap, bytes) } else { Ok(()) };
-            if set("memory", "memory.limit_in_bytes", bytes.clone()).is_err() {
-                swap(&bytes)?;
-                set("memory", "memory.limit_in_bytes", bytes.clone())?;
-            }
-            swap(&bytes)?;
-        }
-        if let Some(pids) = limits.pids_limit {
-            set("pids", "pids.max", if pids <= 0 { "max".into() } else { pids.to_string() })?;
-        }
-        if !limits.cpuset_cpus.is_empty() {
-            set("cpuset", "cpuset.cpus", limits.cpuset_cpus.clone())?;
-        }
-        for (size, bytes) in &limits.hugepages {
-            set("hugetlb", &format!("hugetlb.{size}.limit_in_bytes"), bytes.to_string())?;
-        }
-        Ok(())
-    }
-
-    fn limit_v2(&self, group: &str, limits: &Resources) -> Outcome<()> {
-        let folder = self.folder("", group)?;
-        let set = |file: &str, value: String| write(&folder.join(file), &value);
-        if let Some(shares) = limits.cpu_shares {
-            set("cpu.weight", weight_of(shares).to_string())?;
-        }
-        if limits.cpu_quota.is_some() || limits.cpu_period.is_some() {
-            let quota = limits.cpu_quota.filter(|quota| *quota > 0);
-            let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
-            set("cpu.max", format!("{quota} {}", limits.cpu_period.filter(|period| *period > 0).unwrap_or(100_000)))?;
-        }
-        if let Some(bytes) = limits.memory_limit {
-            set("memory.max", if bytes <= 0 { "max".into() } else { bytes.to_string() })?;
-            if folder.join("memory.swap.max").exists() {
-                set("memory.swap.max", if bytes <= 0 { "max".into() } else { "0".into() })?;
-            }
-        }
-        if let Some(pids) = limits.pids_limit {
-            set("pids.max", if pids <= 0 { "max".into() } else { pids.to_string() })?;
-        }
-        if !limits.cpuset_cpus.is_empty() {
-            set("cpuset.cpus", limits.cpuset_cpus.clone())?;
-        }
-        for (size, bytes) in &limits.hugepages {
-            set(&format!("hugetlb.{size}.max"), bytes.to_string())?;
-        }
-        Ok(())
-    }
-
-    /// Allows a group these devices and no others.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub(crate) fn allow_devices(&self, group: &str, rules: &[DeviceRule]) -> Outcome<()> {
-        let folder = self.folder("devices", group)?;
-        if matches!(self, Self::V2(_)) {
-            return super::device_filter::attach(&folder, rules)
-                .or_fail(|| format!("cannot guard the devices of {}", folder.display()));
-        }
-        write(&folder.join("devices.deny"), "a")?;
-        for rule in rules {
-            let number = |number: Option<u32>| number.map_or("*".to_owned(), |number| number.to_string());
-            let text = match rule.kind {
-                'a' => "a".to_owned(),
-                kind => format!("{kind} {}:{} {}", number(rule.major), number(rule.minor), rule.access),
-            };
-            write(&folder.join("devices.allow"), &text)?;
-        }
-        Ok(())
-    }
-
     /// All processes of the group end together when memory runs out (v2; v1 has no such thing).
     pub(crate) fn end_together(&self, group: &str) -> Outcome<()> {
         match self {
@@ -307,50 +198,7 @@ impl Hierarchies {
         }
     }
 
-    /// What the group used; zeros when it is gone.
-    pub(crate) fn usage(&self, group: &str) -> GroupUse {
-        let number = |controller: &str, file: &str| {
-            let path = self.folder(controller, group).ok()?.join(file);
-            fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
-        };
-        let lines = |controller: &str, file: &str| -> BTreeMap<String, u64> {
-            let path = self.folder(controller, group).map(|folder| folder.join(file)).unwrap_or_default();
-            let text = fs::read_to_string(path).unwrap_or_default();
-            let line = |line: &str| {
-                let (name, value) = line.split_once(' ')?;
-                Some((name.to_owned(), value.trim().parse().ok()?))
-            };
-            text.lines().filter_map(line).collect()
-        };
-        let memory = lines("memory", "memory.stat");
-        let of = |name: &str| memory.get(name).copied().unwrap_or(0);
-        match self {
-            Self::V1(_) => {
-                let usage = number("memory", "memory.usage_in_bytes").unwrap_or(0);
-                GroupUse {
-                    cpu_nanos: number("cpuacct", "cpuacct.usage").unwrap_or(0),
-                    memory_usage: usage,
-                    memory_working_set: usage.saturating_sub(of("total_inactive_file")),
-                    memory_rss: of("total_rss"),
-                    page_faults: (of("total_pgfault"), of("total_pgmajfault")),
-                    pids: number("pids", "pids.current").unwrap_or(0),
-                }
-            }
-            Self::V2(_) => {
-                let usage = number("", "memory.current").unwrap_or(0);
-                GroupUse {
-                    cpu_nanos: lines("", "cpu.stat").get("usage_usec").copied().unwrap_or(0).saturating_mul(1_000),
-                    memory_usage: usage,
-                    memory_working_set: usage.saturating_sub(of("inactive_file")),
-                    memory_rss: of("anon"),
-                    page_faults: (of("pgfault"), of("pgmajfault")),
-                    pids: number("", "pids.current").unwrap_or(0),
-                }
-            }
-        }
-    }
-
-    fn folder(&self, controller: &str, group: &str) -> Outcome<PathBuf> {
+    pub(super) fn folder(&self, controller: &str, group: &str) -> Outcome<PathBuf> {
         match self {
             Self::V1(mounts) => mounts.get(controller).map(|mount| mount.join(group)).ok_or_else(|| {
                 unsupported(format!("the cgroup controller {controller} is not mounted on this machine"))
@@ -393,7 +241,7 @@ fn make_folder(at: &Path) -> Outcome<()> {
     }
 }
 
-fn write(path: &Path, value: &str) -> Outcome<()> {
+pub(super) fn write(path: &Path, value: &str) -> Outcome<()> {
     fs::write(path, value).or_fail(|| format!("cannot write \"{value}\" to {}", path.display()))
 }
 
@@ -401,7 +249,8 @@ fn write(path: &Path, value: &str) -> Outcome<()> {
 fn inherit_cpuset(at: &Path) -> Outcome<()> {
     let Some(above) = at.parent() else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        let own = fs::read_to_string(at.join(file)).or_fail(|| format!("cannot read {}", at.join(file).display()))?;
+        let own = fs::read_to_string(at.join(file))
+            .or_fail(|| format!("cannot read {}", at.join(file).display()))?;
         if own.trim().is_empty() {
             let given = fs::read_to_string(above.join(file)).or_fail(|| format!("cannot read {file}"))?;
             write(&at.join(file), given.trim())?;
@@ -424,11 +273,6 @@ fn enable_controllers(at: &Path) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-/// `cpu.weight` (1 to 10,000) of `cpu.shares` (2 to 262,144), as the CRI runtimes convert it.
-fn weight_of(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
 }
 
 fn kill_tree(at: &Path) {
@@ -478,7 +322,6 @@ mod tests {
         let found = Hierarchies::from_mounts(v2, |_| "cpu memory pids".into()).unwrap();
         assert_eq!(found, Hierarchies::V2("/sys/fs/cgroup/unified".into()));
         assert!(Hierarchies::from_mounts(v2, |_| "pids".into()).is_err());
-        assert_eq!((weight_of(2), weight_of(1_024), weight_of(262_144)), (1, 39, 10_000));
         assert!(check_name("a/../b").is_err() && check_name("/a").is_err() && check_name("a/b").is_ok());
     }
 }

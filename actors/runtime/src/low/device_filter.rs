@@ -47,7 +47,8 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
             block.push(one(JUMP_NOT_EQUAL, 0x02, 0, kind));
         }
         let bits = [('m', 1), ('r', 2), ('w', 4)];
-        let access = bits.iter().filter(|(letter, _)| rule.access.contains(*letter)).map(|(_, bit)| bit).sum::<i32>();
+        let access =
+            bits.iter().filter(|(letter, _)| rule.access.contains(*letter)).map(|(_, bit)| bit).sum::<i32>();
         if access != 7 {
             // r1 = r3 & access; r1 != r3: more is asked than the rule gives.
             block.push(one(MOVE_REGISTER, 0x31, 0, 0));
@@ -127,7 +128,8 @@ pub(crate) fn attach(cgroup: &Path, rules: &[DeviceRule]) -> io::Result<()> {
         flags: ALLOW_MULTI,
     };
     // SAFETY: as above.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, ATTACH, &raw const attach, size_of::<AttachArguments>()) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, ATTACH, &raw const attach, size_of::<AttachArguments>()) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -35,8 +35,11 @@ fn prepare(
     parent: &OwnedFd,
 ) -> Told<User> {
     begin(process, standard, procs)?;
-    let all =
-        libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    let all = libc::CLONE_NEWNS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
     sys::setns(target, all).tell(|| "cannot join the container's namespaces".into())?;
     std::env::set_current_dir("/").tell(|| "cannot enter /".into())?;
     if process.terminal {

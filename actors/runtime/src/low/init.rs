@@ -36,12 +36,7 @@ pub(crate) fn run(spec: &ContainerSpec, pause: BorrowedFd<'_>, standard: Standar
     sys::leave(127)
 }
 
-fn prepare(
-    spec: &ContainerSpec,
-    pause: BorrowedFd<'_>,
-    standard: &Standard,
-    parent: &OwnedFd,
-) -> Told<User> {
+fn prepare(spec: &ContainerSpec, pause: BorrowedFd<'_>, standard: &Standard, parent: &OwnedFd) -> Told<User> {
     begin(&spec.process, standard, &spec.group.procs)?;
     let shm = copy_shm(spec, pause)?;
     join_sandbox(spec, pause)?;
@@ -118,7 +113,11 @@ fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std:
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let folder = if process.working_dir.is_empty() { "/" } else { &process.working_dir };
     let entered = std::env::set_current_dir(folder);
-    let _ = sys::prctl2(libc::PR_CAP_AMBIENT, libc::c_ulong::from(libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs()), 0);
+    let _ = sys::prctl2(
+        libc::PR_CAP_AMBIENT,
+        libc::c_ulong::from(libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs()),
+        0,
+    );
     for number in 0..63_u32 {
         if process.capabilities & (1 << number) == 0 {
             // Numbers beyond the kernel's last one are refused, which is as good.
@@ -138,7 +137,8 @@ fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std:
         sys::set_capabilities(powers).tell(|| "cannot set capabilities".into())?;
     }
     if entered.is_err() {
-        std::env::set_current_dir(folder).tell(|| format!("chdir to cwd (\"{folder}\") set in config.json failed"))?;
+        std::env::set_current_dir(folder)
+            .tell(|| format!("chdir to cwd (\"{folder}\") set in config.json failed"))?;
     }
     // A folder held open from outside would show as unreachable.
     let here = std::env::current_dir().tell(|| "the working directory is outside of the container".into())?;
@@ -158,9 +158,8 @@ fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std:
 
 fn environment(process: &ProcessSpec, user: &User) -> Vec<String> {
     let mut environment = process.environment.clone();
-    let has = |list: &[String], name: &str| {
-        list.iter().any(|setting| setting.split('=').next() == Some(name))
-    };
+    let has =
+        |list: &[String], name: &str| list.iter().any(|setting| setting.split('=').next() == Some(name));
     if !has(&environment, "PATH") {
         environment.push(format!("PATH={DEFAULT_PATH}"));
     }
@@ -199,8 +198,10 @@ fn find_program(name: &str, environment: &[String]) -> Told<PathBuf> {
             Err(error) => Err(format!("exec: \"{name}\": {}", words(&error))),
         };
     }
-    let path = environment.iter().rev().find_map(|setting| setting.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let candidates = path.split(':').map(|folder| Path::new(if folder.is_empty() { "." } else { folder }).join(name));
+    let path =
+        environment.iter().rev().find_map(|setting| setting.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let candidates =
+        path.split(':').map(|folder| Path::new(if folder.is_empty() { "." } else { folder }).join(name));
     let found = candidates.into_iter().find(|candidate| check(candidate).is_ok());
     found.ok_or_else(|| format!("exec: \"{name}\": executable file not found in $PATH"))
 }

@@ -6,7 +6,12 @@
 
 pub(crate) mod capability;
 pub(crate) mod cgroup;
-#[allow(unsafe_code, reason = "the bpf system call has no safe wrapper; its one buffer lives as long as the call")]
+mod cgroup_limits;
+mod cgroup_use;
+#[allow(
+    unsafe_code,
+    reason = "the bpf system call has no safe wrapper; its one buffer lives as long as the call"
+)]
 pub(crate) mod device_filter;
 pub(crate) mod enter;
 pub(crate) mod init;

@@ -47,7 +47,8 @@ fn prepare(spec: &SandboxSpec) -> Told<()> {
     }
     sys::unshare(spaces).tell(|| "cannot make the sandbox' namespaces".into())?;
     if !spec.host_network && !spec.host_name.is_empty() {
-        sys::set_host_name(&spec.host_name).tell(|| format!("cannot set the host name {}", spec.host_name))?;
+        sys::set_host_name(&spec.host_name)
+            .tell(|| format!("cannot set the host name {}", spec.host_name))?;
     }
     for (name, value) in sysctls(spec) {
         let path = sysctl_path(&name)?;
@@ -113,7 +114,10 @@ mod tests {
     fn names_of_sysctls_lead_below_proc_sys_only() {
         let path = |name| sysctl_path(name).map(|path| path.display().to_string());
         assert_eq!(path("net.ipv4.tcp_syncookies").unwrap(), "/proc/sys/net/ipv4/tcp_syncookies");
-        assert_eq!(path("net.ipv4.conf.eth0/1.rp_filter").unwrap(), "/proc/sys/net/ipv4/conf/eth0.1/rp_filter");
+        assert_eq!(
+            path("net.ipv4.conf.eth0/1.rp_filter").unwrap(),
+            "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"
+        );
         assert_eq!(path("net/ipv4/x").unwrap(), "/proc/sys/net/ipv4/x");
         for bad in ["", "../x", "a..b", "net/../../x"] {
             assert!(path(bad).is_err(), "{bad}");

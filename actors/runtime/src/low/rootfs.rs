@@ -65,7 +65,8 @@ impl Sources {
 /// Builds the root and makes it the process' own.
 pub(crate) fn enter(spec: &ContainerSpec, sources: Sources, parent: &OwnedFd) -> Told<()> {
     let slash = Path::new("/");
-    sys::mount("none", slash, "", libc::MS_REC | libc::MS_PRIVATE, "").tell(|| "cannot cut mounts off".into())?;
+    sys::mount("none", slash, "", libc::MS_REC | libc::MS_PRIVATE, "")
+        .tell(|| "cannot cut mounts off".into())?;
     mount_overlay(&spec.root)?;
     let root = Root::open(&spec.root.merged).tell(|| "cannot open the root file system".into())?;
     mount_system(spec, &root, &sources)?;
@@ -104,7 +105,8 @@ pub(crate) fn enter(spec: &ContainerSpec, sources: Sources, parent: &OwnedFd) ->
 fn mount_overlay(root: &RootSpec) -> Told<()> {
     // Names relative to their folder, and descriptors for the rest: the options of a mount share one page, and
     // neither needs escaping.
-    std::env::set_current_dir(&root.layers_dir).tell(|| format!("cannot enter {}", root.layers_dir.display()))?;
+    std::env::set_current_dir(&root.layers_dir)
+        .tell(|| format!("cannot enter {}", root.layers_dir.display()))?;
     let open = |path: &Path| {
         let flags = rfs::OFlags::PATH | rfs::OFlags::DIRECTORY | rfs::OFlags::CLOEXEC;
         rfs::open(path, flags, Mode::empty()).tell(|| format!("cannot open {}", path.display()))
@@ -135,7 +137,12 @@ fn mount_system(spec: &ContainerSpec, root: &Root, sources: &Sources) -> Told<()
     };
     mount("/proc", "proc", HIDDEN, "")?;
     mount("/dev", "tmpfs", libc::MS_NOSUID, "mode=755,size=65536k")?;
-    mount("/dev/pts", "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")?;
+    mount(
+        "/dev/pts",
+        "devpts",
+        libc::MS_NOSUID | libc::MS_NOEXEC,
+        "newinstance,ptmxmode=0666,mode=0620,gid=5",
+    )?;
     mount("/dev/mqueue", "mqueue", HIDDEN, "")?;
     if let (Some(shm), false) = (&sources.shm, sources.covers("/dev/shm")) {
         let target = root.make("/dev/shm", true).tell(|| "cannot make /dev/shm".into())?;
@@ -147,12 +154,7 @@ fn mount_system(spec: &ContainerSpec, root: &Root, sources: &Sources) -> Told<()
     default_devices(root)
 }
 
-fn mount_cgroups(
-    spec: &ContainerSpec,
-    root: &Root,
-    sources: &Sources,
-    read_only: libc::c_ulong,
-) -> Told<()> {
+fn mount_cgroups(spec: &ContainerSpec, root: &Root, sources: &Sources, read_only: libc::c_ulong) -> Told<()> {
     const AT: &str = "/sys/fs/cgroup";
     let flags = HIDDEN | read_only;
     if sources.covers(AT) || sources.covers("/sys") {
@@ -170,7 +172,8 @@ fn mount_cgroups(
         root.mount(&at, "cgroup", "cgroup", flags, controllers).tell(|| format!("cannot mount {at}"))?;
         let folder = root.find(AT).tell(|| format!("cannot open {AT}"))?;
         for alias in controllers.split(',').filter(|alias| alias != controllers) {
-            rfs::symlinkat(controllers.as_str(), &folder, alias).tell(|| format!("cannot make {AT}/{alias}"))?;
+            rfs::symlinkat(controllers.as_str(), &folder, alias)
+                .tell(|| format!("cannot make {AT}/{alias}"))?;
         }
     }
     let folder = root.find(AT).tell(|| format!("cannot open {AT}"))?;
@@ -250,7 +253,8 @@ pub(crate) fn take_terminal(multiplexer: &Path, parent: &OwnedFd) -> Told<(Owned
 }
 
 fn hang_volume(root: &Root, mount: &Mount, copy: &OwnedFd, folder: bool) -> Told<()> {
-    let shown = || format!("error mounting \"{}\" to rootfs at \"{}\"", mount.host_path, mount.container_path);
+    let shown =
+        || format!("error mounting \"{}\" to rootfs at \"{}\"", mount.host_path, mount.container_path);
     if mount.recursive_read_only {
         sys::set_mount(copy.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, true).tell(|| {
             format!("{}: this kernel cannot make mounts recursively read-only (needs 5.12)", shown())

@@ -103,7 +103,8 @@ fn program<'a>(
     otherwise: Action,
     action: Action,
 ) -> Outcome<Vec<Instruction>> {
-    let broken = |error: &dyn std::fmt::Display| invalid(format!("the seccomp profile cannot be compiled: {error}"));
+    let broken =
+        |error: &dyn std::fmt::Display| invalid(format!("the seccomp profile cannot be compiled: {error}"));
     let mut by_call: BTreeMap<i64, Option<Vec<SeccompRule>>> = BTreeMap::new();
     for rule in rules {
         for name in &rule.names {
@@ -123,8 +124,7 @@ fn program<'a>(
     let rules = by_call.into_iter().map(|(call, rules)| (call, rules.unwrap_or_default())).collect();
     let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|error| broken(&error))?;
     let filter = SeccompFilter::new(rules, to_native(otherwise), to_native(action), arch);
-    let program: BpfProgram =
-        filter.and_then(BpfProgram::try_from).map_err(|error| broken(&error))?;
+    let program: BpfProgram = filter.and_then(BpfProgram::try_from).map_err(|error| broken(&error))?;
     Ok(program.iter().map(|one| pack(one.code, one.jt, one.jf, one.k)).collect())
 }
 
@@ -203,13 +203,15 @@ struct FileCondition {
 /// # Errors
 /// `Invalid`, naming what is not known.
 pub(crate) fn parse(bytes: &[u8]) -> Outcome<Profile> {
-    let file: FileProfile = serde_json::from_slice(bytes).or_fail(|| "the seccomp profile is damaged".into())?;
+    let file: FileProfile =
+        serde_json::from_slice(bytes).or_fail(|| "the seccomp profile is damaged".into())?;
     let rules = file.syscalls.unwrap_or_default();
     if rules.len() > RULES_LIMIT {
         return Err(invalid(format!("a seccomp profile has at most {RULES_LIMIT} rules")));
     }
     let rules = rules.into_iter().map(|rule| {
-        let conditions = rule.args.unwrap_or_default().into_iter().map(file_condition).collect::<Outcome<Vec<_>>>()?;
+        let conditions =
+            rule.args.unwrap_or_default().into_iter().map(file_condition).collect::<Outcome<Vec<_>>>()?;
         Ok(Rule { names: rule.names, action: action(&rule.action, rule.errno_ret)?, conditions })
     });
     Ok(Profile {
@@ -272,7 +274,10 @@ mod tests {
         assert_eq!(compile(&parse(good).unwrap()).unwrap().len(), 2);
         for (bad, want) in [
             (r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#, "SCMP_ACT_NOTIFY"),
-            (r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[{"index":0,"value":1,"op":"X"}]}]}"#, "comparison X"),
+            (
+                r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_LOG","args":[{"index":0,"value":1,"op":"X"}]}]}"#,
+                "comparison X",
+            ),
             ("{", "damaged"),
         ] {
             assert!(parse(bad.as_bytes()).unwrap_err().message.contains(want));

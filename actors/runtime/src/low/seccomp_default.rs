@@ -74,7 +74,8 @@ const BY_CAPABILITY: [(&str, &str); 14] = [
 /// The profile of a container with these capabilities.
 pub(crate) fn profile(capabilities: u64) -> Profile {
     let names = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let allow = |names: Vec<String>, conditions: Vec<Condition>| Rule { names, action: Action::Allow, conditions };
+    let allow =
+        |names: Vec<String>, conditions: Vec<Condition>| Rule { names, action: Action::Allow, conditions };
     let argument = |index, compare, value| vec![Condition { index, compare, value }];
     let mut rules = vec![
         allow(names(ALWAYS), Vec::new()),

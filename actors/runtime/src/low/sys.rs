@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use tokio::io::unix::AsyncFd;
+
 /// What `fork` gives: the child's id in the parent, nothing in the child.
 pub(crate) enum Forked {
     Parent(libc::pid_t),
@@ -55,9 +57,8 @@ pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
 pub(crate) fn pidfd_signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null info is allowed.
-    let done = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, no_info, 0) };
     check(done).map(drop)
 }
 
@@ -126,9 +127,8 @@ pub(crate) fn hang(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
     let (mount, target) = (mount.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: constant strings.
-    let done = unsafe {
-        libc::syscall(libc::SYS_move_mount, mount, c"".as_ptr(), target, c"".as_ptr(), flags)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_move_mount, mount, c"".as_ptr(), target, c"".as_ptr(), flags) };
     check(done).map(drop)
 }
 
@@ -242,7 +242,8 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     // SAFETY: pointer and length are of one slice, which the kernel only reads.
-    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
 }
 
 /// Default handling for every signal, nothing blocked.
@@ -316,7 +317,15 @@ pub(crate) fn control(terminal: impl AsFd) -> io::Result<()> {
 pub(crate) fn resize(terminal: impl AsFd, width: u16, height: u16) -> io::Result<()> {
     let size = libc::winsize { ws_row: height, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the size lives across the call.
-    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into()).map(drop)
+    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }.into())
+        .map(drop)
+}
+
+/// A descriptor that the loop watches; it must not block.
+pub(crate) fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    // SAFETY: the descriptor is owned by what watches it: it stays open and the same until that is dropped.
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
 /// # Safety

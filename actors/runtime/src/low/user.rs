@@ -90,7 +90,10 @@ pub(crate) fn resolve(wanted: &WantedUser, root: &Path) -> Result<User, String> 
 }
 
 fn no_such(what: &str, name: &str) -> String {
-    format!("unable to find {what} {name}: no matching entries in the image's /etc/{}", if what == "user" { "passwd" } else { "group" })
+    format!(
+        "unable to find {what} {name}: no matching entries in the image's /etc/{}",
+        if what == "user" { "passwd" } else { "group" }
+    )
 }
 
 fn by_id(accounts: &[Account], uid: u32) -> Account {
@@ -118,7 +121,12 @@ fn accounts(text: &str) -> Vec<Account> {
     let line = |line: &str| {
         let fields: Vec<&str> = line.split(':').collect();
         let [name, _, uid, gid, _, home, ..] = fields.as_slice() else { return None };
-        Some(Account { name: (*name).to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: (*home).to_owned() })
+        Some(Account {
+            name: (*name).to_owned(),
+            uid: uid.parse().ok()?,
+            gid: gid.parse().ok()?,
+            home: (*home).to_owned(),
+        })
     };
     text.lines().filter_map(line).collect()
 }
@@ -146,7 +154,8 @@ mod tests {
             "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/bin/sh\nbroken line\n",
         )
         .unwrap();
-        std::fs::write(root.path().join("etc/group"), "web:x:34:\ndisk:x:6:root,web\nlog:x:7: web \n").unwrap();
+        std::fs::write(root.path().join("etc/group"), "web:x:34:\ndisk:x:6:root,web\nlog:x:7: web \n")
+            .unwrap();
         let of = |uid, gid, image: &str, extra: &[u32], strict| {
             let wanted = WantedUser { uid, gid, image: image.to_owned(), extra: extra.to_vec(), strict };
             resolve(&wanted, root.path()).map(|user| (user.uid, user.gid, user.groups, user.home))

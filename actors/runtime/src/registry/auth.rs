@@ -71,7 +71,9 @@ pub(super) async fn answer(client: &Client<'_>, challenge: &Challenge) -> Outcom
         scope.clone()
     };
     if client.endpoint.tls && !realm.starts_with("https://") {
-        return Err(invalid(format!("the registry's token server {realm} is not https, so it gets no credentials")));
+        return Err(invalid(format!(
+            "the registry's token server {realm} is not https, so it gets no credentials"
+        )));
     }
     let identity = credentials.filter(|one| !one.identity_token.is_empty());
     let (ask, body) = match identity {
@@ -83,7 +85,8 @@ pub(super) async fn answer(client: &Client<'_>, challenge: &Challenge) -> Outcom
                 ("client_id", "trireme"),
                 ("refresh_token", &identity.identity_token),
             ];
-            let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+            let form: Vec<String> =
+                form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
             let ask = Ask::new(Method::POST, realm.clone());
             let ask = ask.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
             (ask, whole(form.join("&").into_bytes()))
@@ -102,8 +105,8 @@ pub(super) async fn answer(client: &Client<'_>, challenge: &Challenge) -> Outcom
     if response.status() != StatusCode::OK {
         return Ok(None);
     }
-    let token: Token =
-        serde_json::from_slice(&document(response).await?).or_fail(|| format!("the answer of {realm} is damaged"))?;
+    let token: Token = serde_json::from_slice(&document(response).await?)
+        .or_fail(|| format!("the answer of {realm} is damaged"))?;
     let token = if token.token.is_empty() { token.access_token } else { token.token };
     Ok(secret(&format!("Bearer {token}")))
 }

@@ -109,7 +109,10 @@ impl Client<'_> {
                 Some(to) if response.status().is_redirection() && ask.method == Method::GET => {
                     let to = absolute(&ask.url, to);
                     if ask.url.starts_with("https://") && !to.starts_with("https://") {
-                        return Err(invalid(format!("{} redirects to plain http, which is refused", ask.url)));
+                        return Err(invalid(format!(
+                            "{} redirects to plain http, which is refused",
+                            ask.url
+                        )));
                     }
                     ask.url = to;
                 }
@@ -131,7 +134,8 @@ impl Client<'_> {
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let connecting = timeout(CONNECT_LIMIT, TcpStream::connect((host.as_str(), port)));
-        let stream = connecting.await.map_err(|_| failed(&"connecting timed out"))?.map_err(|error| failed(&error))?;
+        let stream =
+            connecting.await.map_err(|_| failed(&"connecting timed out"))?.map_err(|error| failed(&error))?;
         let _ = stream.set_nodelay(true);
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let mut request = Request::builder().method(ask.method.clone()).uri(path);
@@ -176,14 +180,18 @@ pub(super) async fn document(response: Response<Incoming>) -> Outcome<Vec<u8>> {
     loop {
         let frame = timeout(ANSWER_LIMIT, body.frame()).await;
         let frame = match frame.map_err(|_| failed("the registry's answer stopped coming".into()))? {
-            Some(frame) => frame.map_err(|error| failed(format!("the registry's answer broke off: {error}")))?,
+            Some(frame) => {
+                frame.map_err(|error| failed(format!("the registry's answer broke off: {error}")))?
+            }
             None => return Ok(bytes),
         };
         if let Ok(data) = frame.into_data() {
             bytes.extend_from_slice(&data);
         }
         if bytes.len() > DOCUMENT_LIMIT_BYTES {
-            return Err(invalid(format!("the registry's answer is longer than {DOCUMENT_LIMIT_BYTES} bytes")));
+            return Err(invalid(format!(
+                "the registry's answer is longer than {DOCUMENT_LIMIT_BYTES} bytes"
+            )));
         }
     }
 }

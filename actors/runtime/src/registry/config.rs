@@ -123,7 +123,7 @@ impl Registries {
     /// `Invalid` with the line when it is damaged, `Unsupported` naming what is not built.
     pub fn load(path: &Path) -> Result<Self, RuntimeError> {
         let text = fs::read_to_string(path).or_fail(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).map_err(|error| crate::image::store::prefix(error, &path.display().to_string()))
+        Self::parse(&text).map_err(|error| crate::image::files::prefix(error, &path.display().to_string()))
     }
 
     /// Reads the text of a `registries.yaml`.
@@ -136,19 +136,25 @@ impl Registries {
         for (host, config) in &file.configs {
             let Some(tls) = &config.tls else { continue };
             if tls.insecure_skip_verify {
-                let text = format!("configs.\"{host}\".tls.insecure_skip_verify is not built; name the authority in tls.ca_file, or use an http:// endpoint");
+                let text = format!(
+                    "configs.\"{host}\".tls.insecure_skip_verify is not built; name the authority in tls.ca_file, or use an http:// endpoint"
+                );
                 return Err(unsupported(text));
             }
             if tls.cert_file.is_some() || tls.key_file.is_some() {
-                return Err(unsupported(format!("configs.\"{host}\".tls: client certificates are not built")));
+                return Err(unsupported(format!(
+                    "configs.\"{host}\".tls: client certificates are not built"
+                )));
             }
         }
         for (name, mirror) in &file.mirrors {
             for pattern in mirror.rewrite.keys() {
-                Regex::new(pattern).map_err(|error| invalid(format!("mirrors.\"{name}\".rewrite: {error}")))?;
+                Regex::new(pattern)
+                    .map_err(|error| invalid(format!("mirrors.\"{name}\".rewrite: {error}")))?;
             }
             for endpoint in &mirror.endpoint {
-                split(endpoint).ok_or_else(|| invalid(format!("mirrors.\"{name}\": \"{endpoint}\" is no URL")))?;
+                split(endpoint)
+                    .ok_or_else(|| invalid(format!("mirrors.\"{name}\": \"{endpoint}\" is no URL")))?;
             }
         }
         Ok(Self::new(file))
@@ -178,7 +184,13 @@ impl Registries {
         };
         // One of this machine speaks plain HTTP, as with every client.
         let tls = !is_local(&host);
-        let own = Endpoint { tls, host, path: String::new(), repository: reference.repository.clone(), stands_for: None };
+        let own = Endpoint {
+            tls,
+            host,
+            path: String::new(),
+            repository: reference.repository.clone(),
+            stands_for: None,
+        };
         if all.iter().all(|known| known.host != own.host) {
             all.push(own);
         }
@@ -193,7 +205,8 @@ impl Registries {
         own: &[PullCredentials],
     ) -> Vec<Option<PullCredentials>> {
         let mut all: Vec<_> = own.iter().filter(|one| is_for(one, reference)).cloned().map(Some).collect();
-        let config = self.file.configs.get(&endpoint.host).or_else(|| self.file.configs.get(&reference.registry));
+        let config =
+            self.file.configs.get(&endpoint.host).or_else(|| self.file.configs.get(&reference.registry));
         all.extend(config.and_then(|config| config.auth.as_ref()).map(|auth| Some(auth.credentials())));
         all.push(None);
         all
@@ -217,20 +230,29 @@ impl HostAuth {
         let decoded = STANDARD.decode(self.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
         let (username, password) = match pair {
-            Some((username, password)) if self.username.is_empty() => (username.to_owned(), password.to_owned()),
+            Some((username, password)) if self.username.is_empty() => {
+                (username.to_owned(), password.to_owned())
+            }
             _ => (self.username.clone(), self.password.clone()),
         };
-        PullCredentials { registry: String::new(), username, password, identity_token: self.identity_token.clone() }
+        PullCredentials {
+            registry: String::new(),
+            username,
+            password,
+            identity_token: self.identity_token.clone(),
+        }
     }
 }
 
 /// Whether credentials of a docker configuration are for an image: host and path prefix.
 fn is_for(credentials: &PullCredentials, reference: &Reference) -> bool {
     let registry = credentials.registry.as_str();
-    let registry = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://")).unwrap_or(registry);
+    let registry =
+        registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://")).unwrap_or(registry);
     let registry = registry.trim_end_matches('/').trim_end_matches("/v1").trim_end_matches("/v2");
     let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
-    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") { DEFAULT_REGISTRY } else { host };
+    let host =
+        if matches!(host, "index.docker.io" | "registry-1.docker.io") { DEFAULT_REGISTRY } else { host };
     let under = path.is_empty()
         || reference.repository == path
         || reference.repository.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
@@ -254,14 +276,17 @@ fn split(endpoint: &str) -> Option<(bool, String, String)> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = path.trim_matches('/').trim_end_matches("v2").trim_end_matches('/');
     let well_formed = !host.is_empty() && !host.contains([' ', '@']);
-    well_formed.then(|| (tls, host.to_owned(), if path.is_empty() { String::new() } else { format!("/{path}") }))
+    well_formed
+        .then(|| (tls, host.to_owned(), if path.is_empty() { String::new() } else { format!("/{path}") }))
 }
 
 fn trust(file: Option<&Path>) -> Outcome<Arc<ClientConfig>> {
     let set = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let system = SYSTEM_AUTHORITIES.iter().map(PathBuf::from).find(|path| path.exists());
     let path = file.map(Path::to_owned).or(set).or(system).ok_or_else(|| {
-        unavailable("this machine has no list of certificate authorities; name one in registries.yaml (tls.ca_file)")
+        unavailable(
+            "this machine has no list of certificate authorities; name one in registries.yaml (tls.ca_file)",
+        )
     })?;
     let bytes = fs::read(&path).or_fail(|| format!("cannot read {}", path.display()))?;
     let parts = pem::parse_many(&bytes).map_err(|error| invalid(format!("{}: {error}", path.display())))?;
@@ -272,8 +297,10 @@ fn trust(file: Option<&Path>) -> Outcome<Arc<ClientConfig>> {
         return Ok(config);
     }
     // A system's list may hold one that nobody can read: do without it.
-    let good: Vec<_> =
-        roots.into_iter().filter(|root| trireme_pki::https_client(std::slice::from_ref(root), None).is_ok()).collect();
+    let good: Vec<_> = roots
+        .into_iter()
+        .filter(|root| trireme_pki::https_client(std::slice::from_ref(root), None).is_ok())
+        .collect();
     trireme_pki::https_client(&good, None).map_err(|error| invalid(format!("{}: {error}", path.display())))
 }
 
@@ -299,17 +326,27 @@ configs:
         let registries = Registries::parse(text).unwrap();
         let hosts = |name: &str| {
             let endpoints = registries.endpoints(&Reference::parse(name).unwrap());
-            endpoints.iter().map(|one| format!("{} {}{} {}", one.tls, one.host, one.path, one.repository)).collect::<Vec<_>>()
+            endpoints
+                .iter()
+                .map(|one| format!("{} {}{} {}", one.tls, one.host, one.path, one.repository))
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             hosts("busybox"),
-            ["true mirror.test:5000 mine/busybox", "false plain.test/cache mine/busybox", "true registry-1.docker.io library/busybox"]
+            [
+                "true mirror.test:5000 mine/busybox",
+                "false plain.test/cache mine/busybox",
+                "true registry-1.docker.io library/busybox"
+            ]
         );
         assert_eq!(hosts("b.test/x"), ["true all.test x", "true b.test x"]);
         assert_eq!(hosts("localhost:5000/x")[1], "false localhost:5000 x");
         let reference = Reference::parse("b.test/x").unwrap();
         let found = registries.credentials(&reference, &registries.endpoints(&reference)[1], &[]);
-        assert_eq!(found[0].as_ref().map(|one| (one.username.as_str(), one.password.as_str())), Some(("u", "p")));
+        assert_eq!(
+            found[0].as_ref().map(|one| (one.username.as_str(), one.password.as_str())),
+            Some(("u", "p"))
+        );
         assert_eq!(found[1], None);
         assert!(Registries::parse("").is_ok());
         for (bad, want) in [

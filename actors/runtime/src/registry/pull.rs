@@ -91,7 +91,11 @@ impl Registries {
 
 impl Client<'_> {
     /// Brings manifest and content; gives the manifest and the image's names.
-    async fn fetch(&self, store: &Arc<ImageStore>, reference: &Reference) -> Outcome<(Descriptor, Vec<String>)> {
+    async fn fetch(
+        &self,
+        store: &Arc<ImageStore>,
+        reference: &Reference,
+    ) -> Outcome<(Descriptor, Vec<String>)> {
         let top = self.manifest(store, reference, reference.wanted()).await?;
         let mut names: Vec<String> = reference.tagged().into_iter().collect();
         if reference.digest.is_some() {
@@ -103,7 +107,10 @@ impl Client<'_> {
             let index: Index = serde_json::from_slice(&store.read_document(&manifest.digest)?)
                 .or_fail(|| format!("the index {} is damaged", manifest.digest))?;
             let entry = index.for_this_machine().cloned().ok_or_else(|| {
-                let text = format!("no match for platform in manifest: linux/{}: not found", crate::image::spec::architecture());
+                let text = format!(
+                    "no match for platform in manifest: linux/{}: not found",
+                    crate::image::spec::architecture()
+                );
                 RuntimeError::new(RuntimeErrorKind::ImageUnavailable, text)
             })?;
             manifest = self.manifest(store, reference, &entry.digest).await?;
@@ -118,9 +125,15 @@ impl Client<'_> {
         Ok((manifest, names))
     }
 
-    async fn manifest(&self, store: &Arc<ImageStore>, reference: &Reference, wanted: &str) -> Outcome<Descriptor> {
+    async fn manifest(
+        &self,
+        store: &Arc<ImageStore>,
+        reference: &Reference,
+        wanted: &str,
+    ) -> Outcome<Descriptor> {
         let accept = [INDEX, DOCKER_INDEX, MANIFEST, DOCKER_MANIFEST].join(", ");
-        let ask = Ask::new(Method::GET, self.url(&format!("manifests/{wanted}"))).header(header::ACCEPT, &accept);
+        let ask =
+            Ask::new(Method::GET, self.url(&format!("manifests/{wanted}"))).header(header::ACCEPT, &accept);
         let response = self.ask(ask).await?;
         match response.status() {
             StatusCode::OK => {}
@@ -156,7 +169,8 @@ impl Client<'_> {
         if blob.size > BLOB_LIMIT_BYTES {
             return Err(invalid(format!("{} is longer than {BLOB_LIMIT_BYTES} bytes", blob.digest)));
         }
-        let _place = self.registries.fetches.acquire().await.map_err(|_| unavailable("fetching was given up"))?;
+        let _place =
+            self.registries.fetches.acquire().await.map_err(|_| unavailable("fetching was given up"))?;
         let mut tries = 1;
         loop {
             match self.try_blob(store, blob).await {
@@ -172,7 +186,9 @@ impl Client<'_> {
 
     async fn try_blob(&self, store: &Arc<ImageStore>, blob: &Descriptor) -> Outcome<()> {
         let (partial, digest) = (store.clone(), blob.digest.clone());
-        let Some(mut writer) = blocking(move || open_partial(&partial, &digest)).await? else { return Ok(()) };
+        let Some(mut writer) = blocking(move || open_partial(&partial, &digest)).await? else {
+            return Ok(());
+        };
         if writer.size() < blob.size || blob.size == 0 {
             writer = self.receive(blob, writer).await?;
         }
@@ -202,7 +218,9 @@ impl Client<'_> {
         let writing = tokio::task::spawn_blocking(move || {
             while let Some(chunk) = chunks.blocking_recv() {
                 if writer.size() + chunk.len() as u64 > limit {
-                    return Err(invalid(format!("the registry gave more than the {limit} bytes it promised")));
+                    return Err(invalid(format!(
+                        "the registry gave more than the {limit} bytes it promised"
+                    )));
                 }
                 writer.write(&chunk)?;
             }
@@ -240,7 +258,8 @@ fn open_partial(store: &ImageStore, digest: &str) -> Outcome<Option<BlobWriter>>
     let path = store.partial_path(digest)?;
     let folder = store.root().join("blobs/sha256");
     for _ in 0..CHANGES_LIMIT {
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = file.or_fail(|| format!("cannot open {}", path.display()))?;
         flock(&file, FlockOperation::LockExclusive).or_fail(|| format!("cannot lock {}", path.display()))?;
         // Whoever held it may have moved it to its place: then this is finished content, not to be touched.

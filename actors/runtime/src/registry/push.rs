@@ -75,7 +75,8 @@ impl Client<'_> {
             return Ok(());
         }
         let begin = self.url("blobs/uploads/");
-        let response = self.ask(Ask::new(Method::POST, begin.clone()).header(header::CONTENT_LENGTH, "0")).await?;
+        let response =
+            self.ask(Ask::new(Method::POST, begin.clone()).header(header::CONTENT_LENGTH, "0")).await?;
         let location = response.headers().get(header::LOCATION).and_then(|text| text.to_str().ok());
         let (StatusCode::ACCEPTED, Some(location)) = (response.status(), location) else {
             return Err(refused(&begin, response.status()));
@@ -102,7 +103,8 @@ impl Client<'_> {
             .header(header::CONTENT_LENGTH, &bytes.len().to_string());
         let body = move || {
             let bytes = bytes.clone();
-            Box::pin(async move { Ok(if bytes.is_empty() { empty() } else { whole(bytes) }) }) as BoxFuture<'_, _>
+            Box::pin(async move { Ok(if bytes.is_empty() { empty() } else { whole(bytes) }) })
+                as BoxFuture<'_, _>
         };
         let response = self.ask_with(ask, &body).await?;
         if response.status() != StatusCode::CREATED {
@@ -114,7 +116,8 @@ impl Client<'_> {
 
 fn file_body<'a>(path: PathBuf) -> BoxFuture<'a, Outcome<Body>> {
     Box::pin(async move {
-        let file = tokio::fs::File::open(&path).await.or_fail(|| format!("cannot open {}", path.display()))?;
+        let file =
+            tokio::fs::File::open(&path).await.or_fail(|| format!("cannot open {}", path.display()))?;
         let chunks = stream::try_unfold(file, |mut file| async move {
             let mut chunk = vec![0; CHUNK_BYTES];
             let count = file.read(&mut chunk).await?;

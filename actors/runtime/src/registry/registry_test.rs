@@ -54,8 +54,8 @@ impl FakeRegistry {
             while let Ok((stream, _)) = listener.accept().await {
                 let (content, own) = (served.clone(), own.clone());
                 let service = service_fn(move |request| answer(request, content.clone(), own.clone(), door));
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });
@@ -74,25 +74,35 @@ async fn answer(
     door: Door,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let reply = |status: StatusCode| Response::builder().status(status);
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let shown =
+        request.headers().get(header::AUTHORIZATION).and_then(|text| text.to_str().ok()).unwrap_or_default();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = |builder: http::response::Builder, bytes: Vec<u8>| Ok(builder.body(Full::from(bytes)).unwrap());
+    let body =
+        |builder: http::response::Builder, bytes: Vec<u8>| Ok(builder.body(Full::from(bytes)).unwrap());
     if path == "/token" {
         // user:secret
-        let ok = shown == "Basic dXNlcjpzZWNyZXQ=" && query.contains("scope=repository%3Ateam%2Ftools%3Apull");
+        let ok =
+            shown == "Basic dXNlcjpzZWNyZXQ=" && query.contains("scope=repository%3Ateam%2Ftools%3Apull");
         let status = if ok { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
         return body(reply(status), br#"{"token":"good"}"#.to_vec());
     }
     let (let_in, challenge) = match door {
         Door::Open => (true, String::new()),
         Door::Basic => (shown == "Basic dXNlcjpzZWNyZXQ=", "Basic realm=\"x\"".to_owned()),
-        Door::Token => (shown == "Bearer good", format!("Bearer realm=\"http://{own}/token\",service=\"fake\"")),
+        Door::Token => {
+            (shown == "Bearer good", format!("Bearer realm=\"http://{own}/token\",service=\"fake\""))
+        }
     };
     if !let_in {
         return body(reply(StatusCode::UNAUTHORIZED).header(header::WWW_AUTHENTICATE, challenge), vec![]);
     }
-    let range = request.headers().get(header::RANGE).and_then(|text| text.to_str().ok()).unwrap_or_default().to_owned();
+    let range = request
+        .headers()
+        .get(header::RANGE)
+        .and_then(|text| text.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let method = request.method().clone();
     let sent = request.into_body().collect().await.unwrap().to_bytes().to_vec();
     let mut content = content.lock();
@@ -130,7 +140,8 @@ async fn answer(
     if content.forge {
         bytes[0] ^= 1;
     }
-    let from: usize = range.strip_prefix("bytes=").and_then(|text| text.trim_end_matches('-').parse().ok()).unwrap_or(0);
+    let from: usize =
+        range.strip_prefix("bytes=").and_then(|text| text.trim_end_matches('-').parse().ok()).unwrap_or(0);
     let status = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let rest = bytes.split_off(from);
     let count = if content.breaks > 0 && rest.len() > 1_000 {
@@ -167,8 +178,11 @@ fn user(registry: &str, password: &str) -> PullCredentials {
 async fn pushed(registry: &FakeRegistry, folder: &std::path::Path) -> String {
     let name = format!("{}/team/tools:1", registry.address);
     let own = store(&folder.join("own"));
-    let request =
-        BuildImage { tags: vec![name.clone()], add: vec![("/bin/cat".into(), None)], ..BuildImage::default() };
+    let request = BuildImage {
+        tags: vec![name.clone()],
+        add: vec![("/bin/cat".into(), None)],
+        ..BuildImage::default()
+    };
     build(&own, &request).unwrap();
     let credentials = [user(&registry.address, "secret")];
     Registries::default().push(&own, &name, &credentials).await.unwrap();
@@ -200,7 +214,10 @@ async fn what_was_pushed_is_fetched_whatever_the_door() {
         assert!(theirs.layers_dir().join(&theirs.unpack(&image).unwrap()[0]).join("fs/bin/cat").exists());
         // By digest it is here already.
         let by_digest = image.image.digests[0].clone();
-        assert_eq!(Registries::default().pull(&theirs, &by_digest, &[]).await.unwrap().image.id, image.image.id);
+        assert_eq!(
+            Registries::default().pull(&theirs, &by_digest, &[]).await.unwrap().image.id,
+            image.image.id
+        );
         let missing = name.replace(":1", ":2").replace("tools:2", "tools:nosuch");
         let error = registries.pull(&theirs, &missing, &right).await.unwrap_err();
         assert_eq!(error.kind, RuntimeErrorKind::ImageUnavailable);
@@ -249,5 +266,8 @@ async fn a_mirror_stands_in_and_a_missing_registry_is_named() {
     assert_eq!(image.image.tags, ["real.test/app:1"]);
     let error = Registries::default().pull(&theirs, &format!("{dead}/x:1"), &[]).await.unwrap_err();
     assert_eq!(error.kind, RuntimeErrorKind::ImageUnavailable);
-    assert!(error.message.contains("failed to do request") && error.message.contains(&dead.to_string()), "{error}");
+    assert!(
+        error.message.contains("failed to do request") && error.message.contains(&dead.to_string()),
+        "{error}"
+    );
 }

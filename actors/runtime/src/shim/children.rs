@@ -65,7 +65,7 @@ pub(crate) struct Children {
 
 impl Children {
     /// Forks; `run` is the child's way and never comes back.
-    pub(crate) fn fork<F: FnOnce() -> std::convert::Infallible>(&self, space: Space<'_>, run: F) -> io::Result<Child> {
+    pub(crate) fn fork(&self, space: Space<'_>, run: impl FnOnce()) -> io::Result<Child> {
         let own = rustix::fs::open(
             "/proc/self/ns/pid",
             rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
@@ -84,7 +84,8 @@ impl Children {
         };
         let forked = sys::fork();
         if let Ok(Forked::Child) = forked {
-            match run() {}
+            run();
+            sys::leave(127)
         }
         // Later children belong here again.
         let back = if elsewhere { sys::setns(&own, libc::CLONE_NEWPID) } else { Ok(()) };

@@ -43,14 +43,14 @@ impl Console {
 
     /// Begins to read a stream.
     pub(crate) fn read(&self, stream: Stream, from: OwnedFd) -> io::Result<()> {
-        let from = Rc::new(asynchronous(from)?);
+        let from = Rc::new(sys::watched(from)?);
         self.read_shared(stream, from);
         Ok(())
     }
 
     /// A terminal is both input and output.
     pub(crate) fn use_terminal(&self, terminal: OwnedFd, input: bool) -> io::Result<()> {
-        let terminal = Rc::new(asynchronous(terminal)?);
+        let terminal = Rc::new(sys::watched(terminal)?);
         self.0.borrow_mut().terminal = Some(terminal.clone());
         if input {
             self.0.borrow_mut().input = Some(terminal.clone());
@@ -60,7 +60,7 @@ impl Console {
     }
 
     pub(crate) fn use_input(&self, input: OwnedFd) -> io::Result<()> {
-        self.0.borrow_mut().input = Some(Rc::new(asynchronous(input)?));
+        self.0.borrow_mut().input = Some(Rc::new(sys::watched(input)?));
         Ok(())
     }
 
@@ -181,11 +181,6 @@ impl Console {
     pub(crate) fn reopen_log(&self) -> io::Result<()> {
         self.0.borrow_mut().log.as_mut().map_or(Ok(()), CriLog::reopen)
     }
-}
-
-fn asynchronous(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    rustix::io::ioctl_fionbio(&fd, true)?;
-    AsyncFd::new(fd)
 }
 
 async fn read(from: &AsyncFd<OwnedFd>, chunk: &mut [u8]) -> io::Result<usize> {

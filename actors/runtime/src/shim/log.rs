@@ -162,7 +162,9 @@ mod tests {
     fn long_lines_are_parted_and_come_together_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
-        for (length, parts) in [(LINE_LIMIT_BYTES, 1), (LINE_LIMIT_BYTES + 1, 2), (3 * LINE_LIMIT_BYTES + 5, 4)] {
+        for (length, parts) in
+            [(LINE_LIMIT_BYTES, 1), (LINE_LIMIT_BYTES + 1, 2), (3 * LINE_LIMIT_BYTES + 5, 4)]
+        {
             for step in [1_000, 16_384, 100_000] {
                 let _ = fs::remove_file(&path);
                 let mut log = CriLog::open(path.clone()).unwrap();

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod protocol;
 pub(crate) mod server;
 pub(crate) mod spec;
+mod streams;
 
 use std::io::Write;
 use std::path::Path;
@@ -22,11 +23,14 @@ use tokio::task::{LocalSet, spawn_local};
 use trireme_node::RuntimeError;
 
 use crate::fail::{OrFail, Outcome, unavailable};
+use crate::image::files::write_atomically;
 use crate::low::sys;
 use crate::shim::children::Children;
 use crate::shim::server::Server;
 use crate::shim::spec::SandboxSpec;
 
+/// File with a shim's process id, in its sandbox' folder.
+pub(crate) const PID_FILE: &str = "shim.pid";
 /// Word on standard output when the sandbox stands.
 pub(crate) const READY: &str = "ready";
 
@@ -57,7 +61,11 @@ fn prepare(path: &Path) -> Outcome<SandboxSpec> {
     // Without the privilege the score stays, and only a machine out of memory would notice.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
     let bytes = std::fs::read(path).or_fail(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&bytes).or_fail(|| format!("{} is damaged", path.display()))
+    let spec: SandboxSpec =
+        serde_json::from_slice(&bytes).or_fail(|| format!("{} is damaged", path.display()))?;
+    // Where a runtime that was killed meanwhile finds it; one that has cleaned up already has taken the folder away.
+    write_atomically(&spec.folder.join(PID_FILE), std::process::id().to_string().as_bytes())?;
+    Ok(spec)
 }
 
 async fn serve(spec: SandboxSpec) -> Outcome<()> {
@@ -74,7 +82,8 @@ async fn serve(spec: SandboxSpec) -> Outcome<()> {
     let socket = spec.socket.clone();
     // One left over from before a crash of the machine.
     let _ = std::fs::remove_file(&socket);
-    let listener = UnixListener::bind(&socket).or_fail(|| format!("cannot listen at {}", socket.display()))?;
+    let listener =
+        UnixListener::bind(&socket).or_fail(|| format!("cannot listen at {}", socket.display()))?;
     let server = Server::new(spec, children, pause);
     say(&format!("{READY} {pid}"));
     loop {

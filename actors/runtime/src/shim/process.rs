@@ -5,12 +5,11 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::io::unix::AsyncFd;
 
 use crate::low::init::Standard;
 use crate::low::terminal::{self, Note};
 use crate::low::user::User;
-use crate::low::{enter, init, pause};
+use crate::low::{enter, init, pause, sys};
 use crate::shim::children::{Child, Children, Space};
 use crate::shim::console::Console;
 use crate::shim::log::Stream;
@@ -74,8 +73,7 @@ pub(crate) async fn start_exec(
     wanted: (bool, bool, bool),
     console: &Console,
 ) -> Result<Started, String> {
-    let (standard, kept) =
-        pipes(process, wanted.0, wanted.1, wanted.2).map_err(|error| error.to_string())?;
+    let (standard, kept) = pipes(process, wanted.0, wanted.1, wanted.2).map_err(|error| error.to_string())?;
     let run = |theirs| {
         use std::os::fd::AsFd;
         enter::run(process, target.handle.as_fd(), procs, standard, theirs)
@@ -86,7 +84,7 @@ pub(crate) async fn start_exec(
 async fn begin(
     children: &Children,
     space: Space<'_>,
-    run: impl FnOnce(OwnedFd) -> std::convert::Infallible,
+    run: impl FnOnce(OwnedFd),
     kept: Kept,
     console: &Console,
     input: bool,
@@ -118,8 +116,7 @@ struct Heard {
 
 async fn listen(own: OwnedFd, mut take: impl FnMut(OwnedFd) -> io::Result<()>) -> Result<Heard, String> {
     let shown = |error: io::Error| format!("cannot hear from a new process: {error}");
-    rustix::io::ioctl_fionbio(&own, true).map_err(|error| shown(error.into()))?;
-    let own = AsyncFd::new(own).map_err(shown)?;
+    let own = sys::watched(own).map_err(shown)?;
     let mut heard = Heard { ready: false, user: None };
     loop {
         let mut ready = own.readable().await.map_err(shown)?;

@@ -118,10 +118,14 @@ pub(crate) async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), value
 }
 
 /// Reads a value from a JSON frame.
-pub(crate) async fn receive<T: for<'a> Deserialize<'a>>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+pub(crate) async fn receive<T: for<'a> Deserialize<'a>>(
+    from: &mut (impl AsyncRead + Unpin),
+) -> io::Result<T> {
     match read_frame(from).await? {
         Some(Frame::Json(bytes)) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a stream's frame came where a message was due")),
+        Some(_) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "a stream's frame came where a message was due"))
+        }
         None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::spawn_local;
 
-use crate::image::store::write_atomically;
+use crate::image::files::write_atomically;
 use crate::low::cgroup::{GroupFiles, kill_listed, oom_kills};
 use crate::low::sys;
 use crate::shim::children::{Child, Children, Ended};
@@ -20,30 +20,32 @@ use crate::shim::console::Console;
 use crate::shim::log::{CriLog, Stream};
 use crate::shim::process;
 use crate::shim::protocol::{
-    Call, Failure, FailureKind, Frame, Reply, Request, ShimEvent, ShimState, VERSION, read_frame, receive, send,
-    write_frame,
+    Call, Failure, FailureKind, Frame, Reply, Request, ShimEvent, ShimState, VERSION, read_frame, receive,
+    send, write_frame,
 };
 use crate::shim::spec::{
-    ContainerSpec, EXIT_FILE, ExitRecord, PidSpace, ProcessSpec, START_FILE, SandboxSpec, StartRecord, now_nanos,
+    ContainerSpec, EXIT_FILE, ExitRecord, PidSpace, ProcessSpec, START_FILE, SandboxSpec, StartRecord,
+    now_nanos,
 };
+use crate::shim::streams::stream_exec;
 
 /// Containers of one pod, restarts included, until they are removed with it.
 const CONTAINERS_LIMIT: usize = 10_000;
 /// Events that wait for a slow watcher.
 const EVENTS_LIMIT: usize = 1_024;
 /// How long output is waited for after a process ended, when someone else holds its pipe open.
-const DRAIN: Duration = Duration::from_secs(2);
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
 /// Exit code of a container that could not start, as containerd has it.
 const CANNOT_START_CODE: i32 = 128;
 
-struct Container {
+pub(super) struct Container {
     child: Rc<Child>,
     console: Console,
     start: StartRecord,
     exit: Option<ExitRecord>,
     group: GroupFiles,
     own_pids: bool,
-    stdin_once: bool,
+    pub(super) stdin_once: bool,
 }
 
 /// A shim at work.
@@ -51,7 +53,7 @@ pub(crate) struct Server {
     spec: SandboxSpec,
     children: Children,
     pause: Rc<Child>,
-    containers: RefCell<BTreeMap<String, Container>>,
+    pub(super) containers: RefCell<BTreeMap<String, Container>>,
     events: broadcast::Sender<ShimEvent>,
     pub(crate) over: Notify,
 }
@@ -69,7 +71,8 @@ impl Server {
 
     async fn watch_pause(&self) {
         let Ended { code, signal, at } = self.pause.ended().await;
-        let record = ExitRecord { code, signal, at, out_of_memory: false, reason: None, message: String::new() };
+        let record =
+            ExitRecord { code, signal, at, out_of_memory: false, reason: None, message: String::new() };
         self.record(&self.spec.folder.join(EXIT_FILE), &record);
         let _ = self.events.send(ShimEvent::PauseExited);
     }
@@ -96,7 +99,12 @@ impl Server {
         }
     }
 
-    async fn answer(self: &Rc<Self>, request: Request, from: OwnedReadHalf, to: &mut OwnedWriteHalf) -> io::Result<()> {
+    async fn answer(
+        self: &Rc<Self>,
+        request: Request,
+        from: OwnedReadHalf,
+        to: &mut OwnedWriteHalf,
+    ) -> io::Result<()> {
         let reply = match request {
             Request::Watch => return self.watch(from, to).await,
             Request::Exec { container, process, stdin, stdout, stderr } => {
@@ -164,7 +172,8 @@ impl Server {
                     _ => None,
                 };
                 let of = target.as_deref();
-                let started = process::start_container(&self.children, &spec, &self.pause, of, &console).await;
+                let started =
+                    process::start_container(&self.children, &spec, &self.pause, of, &console).await;
                 started.map(|started| (started, console))
             }
             Err(error) => Err(format!("cannot open the log file: {error}")),
@@ -187,7 +196,12 @@ impl Server {
         }
     }
 
-    fn started(self: &Rc<Self>, spec: &ContainerSpec, started: process::Started, console: Console) -> StartRecord {
+    fn started(
+        self: &Rc<Self>,
+        spec: &ContainerSpec,
+        started: process::Started,
+        console: Console,
+    ) -> StartRecord {
         let process::Started { child, user } = started;
         let start = StartRecord {
             pid: number(child.pid),
@@ -249,7 +263,7 @@ impl Server {
         Some((one.child.clone(), one.group.clone(), one.console.clone()))
     }
 
-    fn need_running(&self, id: &str) -> Result<(Rc<Child>, GroupFiles, Console), Failure> {
+    pub(super) fn need_running(&self, id: &str) -> Result<(Rc<Child>, GroupFiles, Console), Failure> {
         let found = self.running(id);
         found.ok_or_else(|| Failure::new(FailureKind::NotFound, format!("container {id} is not running")))
     }
@@ -257,15 +271,17 @@ impl Server {
     fn signal(&self, id: &str, signal: i32, all: bool) -> Result<(), Failure> {
         let Some((child, group, _)) = self.running(id) else { return Ok(()) };
         if all && signal == libc::SIGKILL {
-            group.procs.first().map(|procs| kill_listed(procs));
+            group.procs.iter().take(1).for_each(|procs| kill_listed(procs));
         }
-        let failed = |error| Failure::new(FailureKind::Unavailable, format!("cannot signal container {id}: {error}"));
+        let failed =
+            |error| Failure::new(FailureKind::Unavailable, format!("cannot signal container {id}: {error}"));
         child.signal(signal).map_err(failed)
     }
 
     fn reopen(&self, id: &str) -> Result<(), Failure> {
         let (_, _, console) = self.need_running(id)?;
-        let failed = |error| Failure::new(FailureKind::Unavailable, format!("cannot reopen the log of {id}: {error}"));
+        let failed =
+            |error| Failure::new(FailureKind::Unavailable, format!("cannot reopen the log of {id}: {error}"));
         console.reopen_log().map_err(failed)
     }
 
@@ -293,56 +309,8 @@ impl Server {
         }
     }
 
-    async fn attach(
-        &self,
-        id: &str,
-        wanted: (bool, bool, bool),
-        mut from: OwnedReadHalf,
-        to: &mut OwnedWriteHalf,
-    ) -> io::Result<()> {
-        let (child, _, console) = match self.need_running(id) {
-            Ok(found) => found,
-            Err(failure) => return send(to, &Reply::Failed(failure)).await,
-        };
-        let stdin_once = self.containers.borrow().get(id).is_some_and(|one| one.stdin_once);
-        let Some(mut output) = console.attach() else {
-            let text = format!("too many clients are attached to container {id}");
-            return send(to, &Reply::Failed(Failure::new(FailureKind::Unavailable, text))).await;
-        };
-        send(to, &Reply::Streaming).await?;
-        let input = console.clone();
-        let reader = async move {
-            let mut ended = false;
-            while let Ok(Some(frame)) = read_frame(&mut from).await {
-                match frame {
-                    Frame::Stdin(bytes) if wanted.0 => drop(input.write_input(&bytes).await),
-                    Frame::StdinEnd => ended = true,
-                    Frame::Resize(width, height) => input.resize(width, height),
-                    _ => {}
-                }
-                if ended && wanted.0 && stdin_once {
-                    input.end_input().await;
-                }
-            }
-            if wanted.0 && stdin_once && !ended {
-                input.end_input().await;
-            }
-        };
-        let writer = async {
-            while let Some((stream, bytes)) = output.recv().await {
-                if (stream == Stream::Stdout && wanted.1) || (stream == Stream::Stderr && wanted.2) {
-                    write_frame(to, &frame_of(stream, bytes)).await?;
-                }
-            }
-            write_frame(to, &Frame::Exit(child.ended().await.code)).await
-        };
-        tokio::select! {
-            () = reader => Ok(()),
-            done = writer => done,
-        }
-    }
-
     async fn shut_down(&self) {
+        let mut events = self.events.subscribe();
         let running: Vec<String> = self.containers.borrow().keys().cloned().collect();
         let mut children = Vec::new();
         for id in running {
@@ -352,6 +320,11 @@ impl Server {
         }
         for child in children {
             child.ended().await;
+        }
+        // Their ends are on disk before anybody hears that all is over.
+        while self.containers.borrow().values().any(|one| one.exit.is_none()) {
+            // A lag only means that more has happened.
+            let _ = events.recv().await;
         }
         let _ = self.pause.signal(libc::SIGKILL);
         self.pause.ended().await;
@@ -364,72 +337,4 @@ fn reply_of(done: Result<(), Failure>) -> Reply {
 
 fn number(pid: libc::pid_t) -> u32 {
     u32::try_from(pid).unwrap_or(0)
-}
-
-fn frame_of(stream: Stream, bytes: Vec<u8>) -> Frame {
-    match stream {
-        Stream::Stdout => Frame::Stdout(bytes),
-        Stream::Stderr => Frame::Stderr(bytes),
-    }
-}
-
-/// Copies an exec'd process' streams; when its client leaves, the process is ended.
-async fn stream_exec(
-    child: &Rc<Child>,
-    console: &Console,
-    mut output: tokio::sync::mpsc::Receiver<(Stream, Vec<u8>)>,
-    mut from: OwnedReadHalf,
-    to: &mut OwnedWriteHalf,
-) -> io::Result<()> {
-    let input = console.clone();
-    let reader = async move {
-        loop {
-            match read_frame(&mut from).await {
-                Ok(Some(Frame::Stdin(bytes))) => drop(input.write_input(&bytes).await),
-                Ok(Some(Frame::StdinEnd)) => input.end_input().await,
-                Ok(Some(Frame::Resize(width, height))) => input.resize(width, height),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return,
-            }
-        }
-    };
-    let writer = async {
-        let ended = child.ended();
-        tokio::pin!(ended);
-        let mut over = None;
-        loop {
-            tokio::select! {
-                chunk = output.recv() => match chunk {
-                    Some((stream, bytes)) => write_frame(to, &frame_of(stream, bytes)).await?,
-                    None => break,
-                },
-                end = &mut ended, if over.is_none() => over = Some((end, tokio::time::Instant::now() + DRAIN)),
-                () = wait_until(over.map(|(_, at)| at)) => break,
-            }
-        }
-        let end = match over {
-            Some((end, _)) => end,
-            None => child.ended().await,
-        };
-        write_frame(to, &Frame::Exit(end.code)).await
-    };
-    let done = tokio::select! {
-        () = reader => Ok(()),
-        done = writer => done,
-    };
-    if !child.has_ended() {
-        // The whole session of the program: it leads its own group.
-        let _ = sys::kill(-child.pid, libc::SIGHUP);
-        let _ = sys::kill(-child.pid, libc::SIGKILL);
-        let _ = child.signal(libc::SIGKILL);
-    }
-    console.close();
-    done
-}
-
-async fn wait_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

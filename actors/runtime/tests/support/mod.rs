@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trireme_node::{
-    Answer, ContainerConfig, ContainerId, ContainerState, ContainerStatus, NetworkRequest, PodAddresses, PodNetwork,
-    Runtime, RuntimeError, SandboxConfig, SandboxId,
+    Answer, ContainerConfig, ContainerId, ContainerState, ContainerStatus, NetworkRequest, PodAddresses,
+    PodNetwork, Runtime, RuntimeError, SandboxConfig, SandboxId,
 };
 use trireme_runtime::image::{BuildImage, build};
 use trireme_runtime::{Builtin, BuiltinConfig, Registries};
@@ -27,7 +27,10 @@ impl PodNetwork for Loopback {
                 use std::os::fd::AsFd;
                 let space = std::fs::File::open(&request.netns).unwrap();
                 move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-                std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().is_ok_and(|s| s.success())
+                std::process::Command::new("ip")
+                    .args(["link", "set", "lo", "up"])
+                    .status()
+                    .is_ok_and(|s| s.success())
             });
             assert!(done.join().unwrap(), "`ip link set lo up` failed");
             Ok(PodAddresses::default())
@@ -80,13 +83,17 @@ impl Place {
         place.open().await;
         let request = BuildImage {
             tags: vec!["tools:1".into()],
-            add: ["sh", "sleep", "cat", "ls", "id", "mkdir", "touch", "head", "tail", "readlink", "mknod", "stat", "chmod", "mount", "unshare", "tty", "stty", "env", "hostname", "dd", "df"]
-                .iter()
-                .filter_map(|name| {
-                    let path = ["/bin", "/usr/bin"].iter().map(|at| Path::new(at).join(name)).find(|path| path.exists());
-                    path.map(|path| (path, Some(format!("/bin/{name}"))))
-                })
-                .collect(),
+            add: [
+                "sh", "sleep", "cat", "ls", "id", "mkdir", "touch", "head", "tail", "readlink", "mknod",
+                "stat", "chmod", "mount", "unshare", "tty", "stty", "env", "hostname", "dd", "df",
+            ]
+            .iter()
+            .filter_map(|name| {
+                let path =
+                    ["/bin", "/usr/bin"].iter().map(|at| Path::new(at).join(name)).find(|path| path.exists());
+                path.map(|path| (path, Some(format!("/bin/{name}"))))
+            })
+            .collect(),
             entrypoint: vec!["/bin/sh".into()],
             ..BuildImage::default()
         };
@@ -184,7 +191,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.runtime = None;
         // Whatever is left in the groups ends, shims by their folder; then groups go.
-        for controller in ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb"] {
+        for controller in
+            ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb"]
+        {
             for _ in 0..50 {
                 if remove_groups(&self.group_folder(controller)) {
                     break;

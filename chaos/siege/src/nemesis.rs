@@ -241,9 +241,14 @@ impl Nemesis {
             machine: self.name(who).into(),
             timeout_ms: CHANGE_MS,
         };
+        let member = &self.fleet.members[who];
+        member.set_removed(true).await;
         self.told(&fault.to_string(), self.ask(at, &call).await.err());
         tokio::time::sleep(lasts).await;
         self.bring_in(who).await;
+        // It may have been killed meanwhile, and have refused to start.
+        member.set_removed(false).await;
+        self.revive().await;
     }
 
     /// Adds and promotes a member until it votes, for a while.

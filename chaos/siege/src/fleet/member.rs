@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex as Lock;
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,6 +52,8 @@ pub(crate) struct Member {
     server: Lock<Option<Server>>,
     /// How processes ended that nobody had killed.
     ended: Arc<Lock<Vec<String>>>,
+    /// The cluster has removed it, and has not been asked to take it back yet.
+    removed: AtomicBool,
 }
 
 impl Member {
@@ -75,6 +78,7 @@ impl Member {
             process: Mutex::default(),
             server: Lock::default(),
             ended: Arc::default(),
+            removed: AtomicBool::new(false),
         })
     }
 
@@ -125,7 +129,10 @@ impl Member {
         match child.try_wait() {
             Ok(None) => true,
             Ok(Some(status)) => {
-                self.ended.lock().push(format!("{} ended by itself ({status})", self.name));
+                // A server that starts while it is removed says so and ends, as it should.
+                if !self.removed.load(Ordering::SeqCst) {
+                    self.ended.lock().push(format!("{} ended by itself ({status})", self.name));
+                }
                 *process = None;
                 false
             }
@@ -143,6 +150,14 @@ impl Member {
         // Fails only for a process that is gone already; either way it is reaped.
         let _gone = child.kill().await;
         true
+    }
+
+    /// Says whether the cluster is about to remove it, until it is to be taken back.
+    pub(crate) async fn set_removed(&self, removed: bool) {
+        let mut process = self.process.lock().await;
+        // What ended before is judged by what held before.
+        self.lives(&mut process);
+        self.removed.store(removed, Ordering::SeqCst);
     }
 
     /// SIGSTOP.

@@ -151,7 +151,12 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let mut chunks = entries.ready_chunks(APPLY_ENTRIES);
         while let Some(chunk) = chunks.next().await {
             self.persister.wait_room().await;
-            for (responder, outcome) in self.apply_chunk(chunk)? {
+            let answers = self.apply_chunk(chunk)?;
+            if self.shared.has_woken() {
+                // Watchers first: who is answered and asks a watcher's view finds the write in it, nearly always.
+                tokio::task::yield_now().await;
+            }
+            for (responder, outcome) in answers {
                 if let Some(responder) = responder {
                     responder.send(outcome);
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
@@ -12,6 +13,8 @@ pub(super) struct Shared {
     state: RwLock<State>,
     watches: Mutex<WatchTable>,
     applied: watch::Sender<u64>,
+    /// Watchers were woken since somebody asked.
+    woke: AtomicBool,
 }
 
 #[derive(Default)]
@@ -24,7 +27,8 @@ struct WatchTable {
 impl Shared {
     pub(super) fn new(state: State) -> Arc<Self> {
         let applied = watch::Sender::new(state.applied_index());
-        Arc::new(Self { state: RwLock::new(state), watches: Mutex::default(), applied })
+        let woke = AtomicBool::new(false);
+        Arc::new(Self { state: RwLock::new(state), watches: Mutex::default(), applied, woke })
     }
 
     /// Reads the state as it is now on this member.
@@ -43,12 +47,20 @@ impl Shared {
         let state = self.state.read();
         let table = &mut *self.watches.lock();
         table.watches.wake(&state, &mut table.due);
+        if !table.due.is_empty() {
+            self.woke.store(true, Ordering::Relaxed);
+        }
         for id in table.due.drain(..) {
             if let Some(waker) = table.wakers.get(&id) {
                 waker.notify_one();
             }
         }
         self.applied.send_replace(state.applied_index());
+    }
+
+    /// Whether watchers were woken since the last call.
+    pub(super) fn has_woken(&self) -> bool {
+        self.woke.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until this member applied `index` (as the state machine counts: from 1).

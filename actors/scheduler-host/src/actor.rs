@@ -162,7 +162,7 @@ impl SchedulerActor {
             }
             Effect::Evict { op, pod, message } => {
                 if self.sides.push(Side::Evict { op, pod, message }).is_err() {
-                    self.core.step(cx.now(), Input::NotEvicted { op }, &mut self.out);
+                    self.core.step(cx.now(), Input::Evicted { op, failed: true }, &mut self.out);
                 }
             }
             Effect::Record { about, warning, reason, message, scheduler, .. } => {
@@ -305,10 +305,10 @@ impl Behaviour for SchedulerActor {
                     self.core.step(now, Input::Bound { op, outcome }, &mut self.out);
                 }
             }
-            SchedulerInput::Side(_, Aside((uid, failed))) => {
+            SchedulerInput::Side(_, Aside((uid, evicted))) => {
                 self.sides.done(&uid);
-                if let Some(op) = failed {
-                    self.core.step(now, Input::NotEvicted { op }, &mut self.out);
+                if let Some((op, failed)) = evicted {
+                    self.core.step(now, Input::Evicted { op, failed }, &mut self.out);
                 }
             }
             SchedulerInput::Extended(_, op, answer) => {

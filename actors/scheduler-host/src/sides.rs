@@ -74,8 +74,8 @@ impl Sides {
     }
 }
 
-/// What a write came to: the pod's uid, and the eviction that failed.
-pub(crate) type SideDone = (Arc<str>, Option<OpId>);
+/// What a write came to: the pod's uid; of an eviction, which and whether it failed.
+pub(crate) type SideDone = (Arc<str>, Option<(OpId, bool)>);
 
 /// Carries a write out.
 pub(crate) async fn carry_out(ways: &Ways, side: Side) -> SideDone {
@@ -90,10 +90,10 @@ pub(crate) async fn carry_out(ways: &Ways, side: Side) -> SideDone {
             (pod.uid, None)
         }
         Side::Evict { op, pod, message } => match evict(client, &pod, &message).await {
-            Ok(()) => (pod.uid, None),
+            Ok(()) => (pod.uid, Some((op, false))),
             Err(failure) => {
                 tracing::warn!(pod = %pod.name, why = failure.message, "a pod is not evicted");
-                (pod.uid, Some(op))
+                (pod.uid, Some((op, true)))
             }
         },
     }

@@ -75,10 +75,11 @@ impl Driver {
                 self.scheduler.step(now, put, out);
                 self.scheduler.step(now, Input::Bound { op, outcome: Ok(()) }, out);
             }
-            Effect::Evict { pod, .. } => {
+            Effect::Evict { op, pod, .. } => {
                 self.evicted += 1;
                 let (namespace, name) = (pod.namespace.to_string(), pod.name.to_string());
                 self.scheduler.step(now, Input::Gone { resource: Watched::Pods, namespace, name }, out);
+                self.scheduler.step(now, Input::Evicted { op, failed: false }, out);
             }
             Effect::Patch { .. } => self.patches += 1,
             Effect::Record { .. } => {}
@@ -317,7 +318,8 @@ fn main() {
             continue;
         }
         let rate = run();
-        writeln!(std::io::stdout(), "{name:28} {rate:10.0} pods/s   floor {floor:7.0}").expect("the report can be written");
+        writeln!(std::io::stdout(), "{name:28} {rate:10.0} pods/s   floor {floor:7.0}")
+            .expect("the report can be written");
         if rate < floor {
             low.push(name);
         }

@@ -40,7 +40,8 @@ pub enum Effect {
         /// The name, empty to clear it; `None` leaves it.
         nominated: Option<Arc<str>>,
     },
-    /// Evict a pod: write its DisruptionTarget condition, then delete it. Answer only when that failed.
+    /// Evict a pod: write its DisruptionTarget condition, then delete it; answer with
+    /// [`crate::Input::Evicted`].
     Evict {
         /// Its id.
         op: OpId,

@@ -107,10 +107,12 @@ pub enum Input {
         /// What came of it.
         outcome: Result<(), BindFailure>,
     },
-    /// An eviction was not carried out: the pod that was to have the room is tried again.
-    NotEvicted {
+    /// An eviction was carried out, or not: then the pod that was to have the room is tried again.
+    Evicted {
         /// Of which effect.
         op: OpId,
+        /// It was not.
+        failed: bool,
     },
     /// An extender answered, or not.
     Extended {

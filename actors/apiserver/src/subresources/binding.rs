@@ -87,10 +87,7 @@ async fn bind_decoded(server: &Arc<Server>, scope: &Scope, binding: &Value) -> R
 
 /// Binds many pods; each binding as if it were alone, but what can be written at once is one transaction. The answers
 /// are in the order of the bindings.
-pub(crate) async fn bind_many(
-    server: &Arc<Server>,
-    bindings: &[(Scope, Value)],
-) -> Vec<Result<(), Failure>> {
+pub(crate) async fn bind_many(server: &Arc<Server>, bindings: &[(Scope, Value)]) -> Vec<Result<(), Failure>> {
     let mut answers: Vec<Result<(), Failure>> = Vec::with_capacity(bindings.len());
     let mut together = Vec::new();
     let mut commit = Commit::default();

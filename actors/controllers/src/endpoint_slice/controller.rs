@@ -58,7 +58,9 @@ impl Sync<'_> {
                 self.node_missing = true;
                 continue;
             }
-            let Some(endpoint) = endpoint::endpoint(self.service, pod, node.as_deref(), family) else { continue };
+            let Some(endpoint) = endpoint::endpoint(self.service, pod, node.as_deref(), family) else {
+                continue;
+            };
             let ports = endpoint::ports(self.service, pod);
             let group = wanted.entry(ports_key(&ports)).or_default();
             group.ports = ports;
@@ -213,7 +215,9 @@ impl Controller for EndpointSliceController {
         let Key { namespace, name } = look.key;
         let found = SERVICES.get(look.world, namespace, name);
         // The slices of a Service that is gone go with their owner.
-        let Some(service) = found.filter(|service| endpoint::is_selected(service)) else { return Plan::settled() };
+        let Some(service) = found.filter(|service| endpoint::is_selected(service)) else {
+            return Plan::settled();
+        };
         let pods = pods_of(&service, look.world);
         let mut sync = Sync { service: &service, pods, world: look.world, node_missing: false };
         let families: Vec<&str> =

@@ -72,8 +72,9 @@ pub(crate) fn services_of_pod(change: &Change, world: &dyn World) -> Vec<Key> {
     let services = SERVICES.list(world, Some(namespace));
     let concerned = services.iter().filter(|service| {
         is_selected(service)
-            && LabelSelector::from_map(service.at("spec").map("selector"))
-                .is_ok_and(|selector| versions.iter().any(|pod| selector.matches(pod.at("metadata").map("labels"))))
+            && LabelSelector::from_map(service.at("spec").map("selector")).is_ok_and(|selector| {
+                versions.iter().any(|pod| selector.matches(pod.at("metadata").map("labels")))
+            })
     });
     concerned.map(|service| Key::new(namespace, service.at("metadata").text("name"))).collect()
 }
@@ -84,7 +85,8 @@ pub(crate) fn find_port(pod: &Value, port: &Value) -> Option<i64> {
     let Some(name) = target.as_str() else {
         return target.as_i64().filter(|number| *number != 0).or(port.int("port"));
     };
-    let sidecars = pod.at("spec").list("initContainers").iter().filter(|c| c.text("restartPolicy") == "Always");
+    let sidecars =
+        pod.at("spec").list("initContainers").iter().filter(|c| c.text("restartPolicy") == "Always");
     let containers = pod.at("spec").list("containers").iter().chain(sidecars);
     let mut ports = containers.flat_map(|container| container.list("ports"));
     let protocol = |port: &Value| match port.text("protocol") {

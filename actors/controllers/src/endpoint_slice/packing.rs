@@ -29,7 +29,9 @@ pub(super) fn identity(endpoint: &Value) -> Identity {
 /// The key of a list of ports, whatever its order.
 pub(crate) fn ports_key(ports: &[Value]) -> PortsKey {
     let text = |port: &Value, name: &str| port.text(name).to_owned();
-    let key = |port: &Value| (text(port, "name"), text(port, "protocol"), port.int("port"), text(port, "appProtocol"));
+    let key = |port: &Value| {
+        (text(port, "name"), text(port, "protocol"), port.int("port"), text(port, "appProtocol"))
+    };
     let mut key: PortsKey = ports.iter().map(key).collect();
     key.sort();
     key
@@ -251,7 +253,9 @@ mod tests {
 
     #[test]
     fn a_slice_that_would_go_is_used_again() {
-        let old = named(vec![json!({"metadata": {}, "addressType": "IPv4", "endpoints": [endpoint(1)], "ports": []})]);
+        let old = named(vec![
+            json!({"metadata": {}, "addressType": "IPv4", "endpoints": [endpoint(1)], "ports": []}),
+        ]);
         let create = vec![empty(), json!({"metadata": {"labels": {}}, "addressType": "IPv6"})];
         let mut packed = Packed { create, delete: old, ..Packed::default() };
         recycle(&mut packed);

@@ -52,7 +52,8 @@ pub(crate) fn name_prefix(name: &str) -> String {
 /// Sets the moment of what a slice tells of; an older moment than the slice told before is nobody's.
 pub(super) fn set_trigger(slice: &mut Value, moment: &str) {
     let before = slice.at("metadata").at("annotations").text(TRIGGER_TIME).to_owned();
-    let Some(annotations) = slice.object("metadata").and_then(|metadata| metadata.object("annotations")) else {
+    let Some(annotations) = slice.object("metadata").and_then(|metadata| metadata.object("annotations"))
+    else {
         return;
     };
     if moment > before.as_str() {

@@ -75,7 +75,10 @@ fn warn(endpoints: &Value, mirror: &Mirror, writes: &mut Vec<Write>) {
     };
     if mirror.invalid > 0 {
         let count = mirror.invalid;
-        say("InvalidIPAddress", format!("Skipped {count} invalid IP addresses when mirroring to EndpointSlices"));
+        say(
+            "InvalidIPAddress",
+            format!("Skipped {count} invalid IP addresses when mirroring to EndpointSlices"),
+        );
     }
     if mirror.surplus > 0 {
         let skipped = mirror.surplus + mirror.invalid;
@@ -110,7 +113,9 @@ fn mirror(endpoints: &Value, existing: Vec<Arc<Value>>, look: &Look<'_>) -> Vec<
     // A slice that would go is used again.
     creates.retain(|made| {
         let family = made.text("addressType");
-        let Some(at) = surplus.iter().position(|slice| slice.text("addressType") == family) else { return true };
+        let Some(at) = surplus.iter().position(|slice| slice.text("addressType") == family) else {
+            return true;
+        };
         updates.push(over(&surplus.remove(at), made.clone()));
         false
     });
@@ -126,7 +131,11 @@ fn mirror(endpoints: &Value, existing: Vec<Arc<Value>>, look: &Look<'_>) -> Vec<
         object["metadata"].put("name", generated_name(&base, &suffixes.draw()));
         writes.push(Write::Create { resource: SLICES, object });
     }
-    writes.extend(updates.into_iter().map(|object| Write::Update { resource: SLICES, subresource: "", object }));
+    writes.extend(updates.into_iter().map(|object| Write::Update {
+        resource: SLICES,
+        subresource: "",
+        object,
+    }));
     writes.extend(surplus.iter().map(|slice| delete(slice)));
     writes
 }

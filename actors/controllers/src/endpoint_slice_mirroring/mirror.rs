@@ -1,7 +1,7 @@
 //! What the mirror of an Endpoints object is.
 
-use std::collections::BTreeMap;
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use trireme_schema::view::{Edit, View};
@@ -60,15 +60,20 @@ impl Mirror {
                 self.slices.entry((family, key.clone())).or_insert_with(|| (ports.clone(), BTreeMap::new()));
             let endpoint = endpoint(address, &ip, ready);
             let target = address.at("targetRef");
-            let identity =
-                format!("{ip}|{}|{}|{}", address.text("hostname"), target.text("namespace"), target.text("name"));
+            let identity = format!(
+                "{ip}|{}|{}|{}",
+                address.text("hostname"),
+                target.text("namespace"),
+                target.text("name")
+            );
             endpoints.insert(identity, endpoint);
         }
     }
 }
 
 fn port(port: &Value) -> Value {
-    let mut out = json!({"name": port.text("name"), "port": port.at("port"), "protocol": port.text("protocol")});
+    let mut out =
+        json!({"name": port.text("name"), "port": port.at("port"), "protocol": port.text("protocol")});
     if port.has("appProtocol") {
         out.put("appProtocol", port.at("appProtocol").clone());
     }
@@ -122,7 +127,8 @@ mod tests {
 
     #[test]
     fn families_part_and_what_is_no_address_is_counted() {
-        let mut addresses: Vec<Value> = (0..1100).map(|n| json!({"ip": format!("10.1.{}.{}", n / 250, n % 250)})).collect();
+        let mut addresses: Vec<Value> =
+            (0..1100).map(|n| json!({"ip": format!("10.1.{}.{}", n / 250, n % 250)})).collect();
         addresses.insert(0, json!({"ip": "fd::1", "nodeName": "n"}));
         addresses.insert(0, json!({"ip": "nonsense"}));
         let endpoints = json!({"subsets": [

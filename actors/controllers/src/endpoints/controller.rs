@@ -161,9 +161,10 @@ impl Controller for EndpointsController {
         let mut plan = Plan::settled();
         if let Some(refused) = look.refused.filter(|refused| refused.write != Refusable::Delete) {
             let (reason, message) = match refused.write {
-                Refusable::Create => {
-                    ("FailedToCreateEndpoint", format!("Failed to create endpoint for service {namespace}/{name}"))
-                }
+                Refusable::Create => (
+                    "FailedToCreateEndpoint",
+                    format!("Failed to create endpoint for service {namespace}/{name}"),
+                ),
                 _ => ("FailedToUpdateEndpoint", format!("Failed to update endpoint {namespace}/{name}")),
             };
             let message = format!("{message}: {}", refused.message);

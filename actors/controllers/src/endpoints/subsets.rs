@@ -35,7 +35,9 @@ impl Subsets {
     /// As `subsets` of an object, and whether some addresses had to be left out.
     pub(super) fn finish(self) -> (Value, bool) {
         // Ports with the same addresses become one subset.
-        let mut merged: BTreeMap<Vec<(String, String, bool)>, (Vec<Value>, Group)> = BTreeMap::new();
+        // Addresses (IP, uid, whether ready) to the ports that they share.
+        type Shared = BTreeMap<Vec<(String, String, bool)>, (Vec<Value>, Group)>;
+        let mut merged = Shared::new();
         for (ports, group) in self.by_port.into_values() {
             let key = group.iter().map(|((ip, uid), (ready, _))| (ip.clone(), uid.clone(), *ready)).collect();
             let (all, _) = merged.entry(key).or_insert_with(|| (Vec::new(), group));
@@ -122,7 +124,8 @@ mod tests {
         let (subsets, truncated) = subsets.finish();
         assert!(!truncated);
         assert_eq!(subsets.as_array().unwrap().len(), 2);
-        let shared = subsets.as_array().unwrap().iter().find(|subset| subset.list("ports").len() == 2).unwrap();
+        let shared =
+            subsets.as_array().unwrap().iter().find(|subset| subset.list("ports").len() == 2).unwrap();
         assert_eq!((shared.list("addresses").len(), shared.list("notReadyAddresses").len()), (1, 1));
     }
 

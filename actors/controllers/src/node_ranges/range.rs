@@ -1,7 +1,7 @@
 //! [`ClusterRange`]: a range of addresses that is cut into equal ranges for nodes.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use thiserror::Error;
 

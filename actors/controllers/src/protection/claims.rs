@@ -83,7 +83,7 @@ mod tests {
     fn a_claim_stays_while_a_pod_holds_it() {
         let plan = |deleting: bool, finalizers: Value, phase: &str| {
             let mut world = TestWorld::default();
-            let deleted = deleting.then(|| "2026-01-01T00:00:00Z");
+            let deleted = deleting.then_some("2026-01-01T00:00:00Z");
             world.put(
                 &resources::VOLUME_CLAIMS,
                 json!({"metadata": {"name": "c", "namespace": "d", "deletionTimestamp": deleted, "finalizers": finalizers}}),

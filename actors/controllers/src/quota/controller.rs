@@ -136,7 +136,7 @@ mod tests {
         let mut done = pod.clone();
         done["status"] = json!({"phase": "Succeeded"});
         assert!(keys(None, Some(&pod)).is_empty(), "admission charged it");
-        assert_eq!(keys(Some(&pod), None), [key.clone()]);
-        assert_eq!(keys(Some(&pod), Some(&done)), [key.clone()]);
+        assert_eq!(keys(Some(&pod), None), std::slice::from_ref(&key));
+        assert_eq!(keys(Some(&pod), Some(&done)), std::slice::from_ref(&key));
     }
 }

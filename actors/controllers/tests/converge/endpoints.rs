@@ -52,12 +52,12 @@ fn prepare(seed: u64) -> Runner {
     for number in 0..3 {
         let labels = json!({"topology.kubernetes.io/zone": format!("z{number}")});
         let node = json!({"metadata": {"name": format!("n{number}"), "labels": labels}});
-        runner.cluster.create(&NODES, node, moment).unwrap();
+        runner.cluster.create(&NODES, node, moment).expect("the story made it so");
     }
     for (name, families) in [("a", vec!["IPv4", "IPv6"]), ("b", vec!["IPv4"])] {
-        runner.cluster.create(&SERVICES, service(name, &families), moment).unwrap();
+        runner.cluster.create(&SERVICES, service(name, &families), moment).expect("the story made it so");
         let replicas = runner.rng.below(5);
-        runner.cluster.create(&SETS, set(name, replicas), moment).unwrap();
+        runner.cluster.create(&SETS, set(name, replicas), moment).expect("the story made it so");
     }
     runner
 }
@@ -68,7 +68,9 @@ fn give_addresses(runner: &mut Runner) {
         if pod["status"]["phase"] != "Running" || !pod["status"]["podIPs"].is_null() {
             continue;
         }
-        let number: u64 = pod["metadata"]["uid"].as_str().unwrap()["uid-".len()..].parse().unwrap();
+        let number: u64 = pod["metadata"]["uid"].as_str().expect("the story made it so")["uid-".len()..]
+            .parse()
+            .expect("the story made it so");
         let (v4, v6) = (format!("10.0.{}.{}", number / 250, number % 250), format!("fd::{number:x}"));
         let mut new = (*pod).clone();
         new["status"]["podIP"] = json!(v4);
@@ -82,9 +84,9 @@ fn disturb(runner: &mut Runner) {
     match runner.rng.below(8) {
         0..=2 => {
             let sets = runner.cluster.state.all(&SETS);
-            let mut new = (*sets[runner.rng.index(sets.len()).unwrap()]).clone();
+            let mut new = (*sets[runner.rng.index(sets.len()).expect("the story made it so")]).clone();
             new["spec"]["replicas"] = json!(runner.rng.below(6));
-            runner.cluster.update(&SETS, "", &new).unwrap();
+            runner.cluster.update(&SETS, "", &new).expect("the story made it so");
         }
         3 => {
             let Some(service) = runner.cluster.find(&SERVICES, "d", "a") else { return };
@@ -95,7 +97,7 @@ fn disturb(runner: &mut Runner) {
                 2 => new["metadata"]["labels"]["tier"] = json!(runner.rng.below(3).to_string()),
                 _ => new["spec"]["publishNotReadyAddresses"] = json!(true),
             }
-            runner.cluster.update(&SERVICES, "", &new).unwrap();
+            runner.cluster.update(&SERVICES, "", &new).expect("the story made it so");
         }
         4 => {
             // Somebody meddles.
@@ -110,7 +112,10 @@ fn disturb(runner: &mut Runner) {
             if let Some(service) = runner.cluster.find(&SERVICES, "d", "b") {
                 runner.cluster.vanish(&SERVICES, &service);
             } else {
-                runner.cluster.create(&SERVICES, service("b", &["IPv4"]), moment).unwrap();
+                runner
+                    .cluster
+                    .create(&SERVICES, service("b", &["IPv4"]), moment)
+                    .expect("the story made it so");
             }
         }
         _ => {
@@ -132,9 +137,10 @@ fn running(cluster: &Cluster, service: &Value, family: &str) -> BTreeMap<String,
         if !mine || finished {
             continue;
         }
-        let ready = pod["status"]["conditions"][0]["status"] == "True" && pod["metadata"]["deletionTimestamp"].is_null();
+        let ready = pod["status"]["conditions"][0]["status"] == "True"
+            && pod["metadata"]["deletionTimestamp"].is_null();
         for ip in pod["status"]["podIPs"].as_array().into_iter().flatten() {
-            let ip = ip["ip"].as_str().unwrap();
+            let ip = ip["ip"].as_str().expect("the story made it so");
             if ip.contains(':') == (family == "IPv6") {
                 out.insert(ip.to_owned(), ready || anyhow);
             }
@@ -145,25 +151,31 @@ fn running(cluster: &Cluster, service: &Value, family: &str) -> BTreeMap<String,
 
 fn check(cluster: &Cluster) {
     let services = cluster.state.all(&SERVICES);
-    let names: BTreeSet<&str> = services.iter().map(|service| service["metadata"]["name"].as_str().unwrap()).collect();
+    let names: BTreeSet<&str> = services
+        .iter()
+        .map(|service| service["metadata"]["name"].as_str().expect("the story made it so"))
+        .collect();
     for slice in cluster.state.all(&SLICES) {
-        let of = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap();
+        let of =
+            slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().expect("the story made it so");
         assert!(names.contains(of), "a slice of a Service that is gone: {slice}");
     }
     for service in &services {
         let name = &service["metadata"]["name"];
         let slices = cluster.state.all(&SLICES);
-        let mine: Vec<_> =
-            slices.iter().filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == *name).collect();
-        for family in service["spec"]["ipFamilies"].as_array().unwrap() {
-            let family = family.as_str().unwrap();
+        let mine: Vec<_> = slices
+            .iter()
+            .filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == *name)
+            .collect();
+        for family in service["spec"]["ipFamilies"].as_array().expect("the story made it so") {
+            let family = family.as_str().expect("the story made it so");
             let here: Vec<_> = mine.iter().filter(|slice| slice["addressType"] == family).collect();
             assert_eq!(here.len(), 1, "{name} {family}: {here:?}");
             assert_eq!(here[0]["metadata"]["labels"]["tier"], service["metadata"]["labels"]["tier"]);
             let mut told = BTreeMap::new();
-            for endpoint in here[0]["endpoints"].as_array().unwrap() {
-                let ip = endpoint["addresses"][0].as_str().unwrap().to_owned();
-                let ready = endpoint["conditions"]["ready"].as_bool().unwrap();
+            for endpoint in here[0]["endpoints"].as_array().expect("the story made it so") {
+                let ip = endpoint["addresses"][0].as_str().expect("the story made it so").to_owned();
+                let ready = endpoint["conditions"]["ready"].as_bool().expect("the story made it so");
                 if ready {
                     assert_eq!(endpoint["hints"]["forZones"][0]["name"], endpoint["zone"]);
                 }
@@ -172,22 +184,25 @@ fn check(cluster: &Cluster) {
             }
             assert_eq!(told, running(cluster, service, family));
         }
-        let families = service["spec"]["ipFamilies"].as_array().unwrap().len();
+        let families = service["spec"]["ipFamilies"].as_array().expect("the story made it so").len();
         assert_eq!(mine.len(), families, "slices of a family that is asked for no more");
-        let endpoints = cluster.find(&ENDPOINTS, "d", name.as_str().unwrap()).expect("its Endpoints");
+        let endpoints = cluster
+            .find(&ENDPOINTS, "d", name.as_str().expect("the story made it so"))
+            .expect("its Endpoints");
         let ready: BTreeSet<String> = addresses(&endpoints["subsets"][0]["addresses"]);
         let wanted = running(cluster, service, "IPv4");
-        let wanted: BTreeSet<String> = wanted.into_iter().filter(|(_, ready)| *ready).map(|(ip, _)| ip).collect();
+        let wanted: BTreeSet<String> =
+            wanted.into_iter().filter(|(_, ready)| *ready).map(|(ip, _)| ip).collect();
         assert_eq!(ready, wanted);
     }
     for endpoints in cluster.state.all(&ENDPOINTS) {
-        assert!(names.contains(endpoints["metadata"]["name"].as_str().unwrap()));
+        assert!(names.contains(endpoints["metadata"]["name"].as_str().expect("the story made it so")));
     }
 }
 
 fn addresses(list: &Value) -> BTreeSet<String> {
     let list = list.as_array().into_iter().flatten();
-    list.map(|address| address["ip"].as_str().unwrap().to_owned()).collect()
+    list.map(|address| address["ip"].as_str().expect("the story made it so").to_owned()).collect()
 }
 
 #[test]
@@ -218,31 +233,36 @@ fn endpoints_that_people_wrote_are_mirrored_and_the_mirror_goes_with_them() {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let mut outside = service("db", &["IPv4"]);
-        outside["spec"].as_object_mut().unwrap().remove("selector");
-        runner.cluster.create(&SERVICES, outside, moment).unwrap();
+        outside["spec"].as_object_mut().expect("the story made it so").remove("selector");
+        runner.cluster.create(&SERVICES, outside, moment).expect("the story made it so");
         let written = |last: u64| {
             json!({
                 "metadata": {"name": "db", "namespace": "d", "labels": {"x": "y"}},
                 "subsets": [{"addresses": [{"ip": "10.9.0.1"}, {"ip": format!("10.9.0.{last}")}], "ports": [{"port": 5432, "protocol": "TCP"}]}],
             })
         };
-        runner.cluster.create(&ENDPOINTS, written(2), moment).unwrap();
+        runner.cluster.create(&ENDPOINTS, written(2), moment).expect("the story made it so");
         for round in 3..9 {
             for _ in 0..40 {
                 runner.step(true);
             }
-            let mut new = (*runner.cluster.find(&ENDPOINTS, "d", "db").unwrap()).clone();
+            let mut new =
+                (*runner.cluster.find(&ENDPOINTS, "d", "db").expect("the story made it so")).clone();
             new["subsets"] = written(round)["subsets"].clone();
-            runner.cluster.update(&ENDPOINTS, "", &new).unwrap();
+            runner.cluster.update(&ENDPOINTS, "", &new).expect("the story made it so");
         }
         runner.rest();
         let slices = runner.cluster.state.all(&SLICES);
         assert_eq!(slices.len(), 1);
-        let told: BTreeSet<&str> =
-            slices[0]["endpoints"].as_array().unwrap().iter().map(|e| e["addresses"][0].as_str().unwrap()).collect();
+        let told: BTreeSet<&str> = slices[0]["endpoints"]
+            .as_array()
+            .expect("the story made it so")
+            .iter()
+            .map(|e| e["addresses"][0].as_str().expect("the story made it so"))
+            .collect();
         assert_eq!(told, BTreeSet::from(["10.9.0.1", "10.9.0.8"]));
         assert_eq!(slices[0]["metadata"]["labels"]["x"], "y");
-        let endpoints = runner.cluster.find(&ENDPOINTS, "d", "db").unwrap();
+        let endpoints = runner.cluster.find(&ENDPOINTS, "d", "db").expect("the story made it so");
         runner.cluster.vanish(&ENDPOINTS, &endpoints);
         runner.rest();
         assert!(runner.cluster.state.all(&SLICES).is_empty());

@@ -61,14 +61,16 @@ fn names(cluster: &Cluster, resource: &Resource) -> Vec<String> {
 
 fn assert_complete(runner: &Runner, wanted: &str) {
     let set = found(&runner.cluster);
-    let (start, count) =
-        (set["spec"]["ordinals"]["start"].as_u64().unwrap_or(0), set["spec"]["replicas"].as_u64().unwrap());
+    let (start, count) = (
+        set["spec"]["ordinals"]["start"].as_u64().unwrap_or(0),
+        set["spec"]["replicas"].as_u64().expect("the story sets it"),
+    );
     let mut expected: Vec<String> = (start..start + count).map(|ordinal| format!("web-{ordinal}")).collect();
     expected.sort();
     assert_eq!(names(&runner.cluster, &PODS), expected);
     for pod in runner.cluster.state.all(&PODS) {
         assert_eq!(image(&pod), wanted);
-        let name = pod["metadata"]["name"].as_str().unwrap();
+        let name = pod["metadata"]["name"].as_str().expect("named");
         let labels = &pod["metadata"]["labels"];
         assert_eq!(labels["statefulset.kubernetes.io/pod-name"], name);
         assert_eq!(labels["apps.kubernetes.io/pod-index"], name["web-".len()..]);

@@ -1,6 +1,7 @@
 //! How the scheduler is set up: upstream's `KubeSchedulerConfiguration` (`kubescheduler.config.k8s.io/v1`) and what it
 //! comes to.
 
+mod arguments;
 mod error;
 mod merge;
 mod resolve;

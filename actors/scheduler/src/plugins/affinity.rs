@@ -53,7 +53,7 @@ fn near(ledger: &Ledger, pod: &Pod, at: NodeIx) -> bool {
         there &= tally.count(domain) > 0;
         anywhere |= tally.total > 0;
     }
-    there || (!anywhere && pod.terms.near_self)
+    there || (!anywhere && census.is_near_itself(pod.class, &pod.terms))
 }
 
 /// What adds to the score of a node: tallies or carriers, each with a weight.

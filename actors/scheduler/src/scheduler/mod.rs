@@ -153,8 +153,9 @@ impl Core for Scheduler {
                     self.bound(now, pod, node, &uid, outcome, out);
                 }
             }
-            Input::NotEvicted { op } => {
+            Input::Evicted { op, failed } => {
                 if let Some((Op::Evict { preemptor }, uid)) = self.ops.finish(op)
+                    && failed
                     && self.same(preemptor, &uid)
                 {
                     self.queue.wake(now, preemptor);

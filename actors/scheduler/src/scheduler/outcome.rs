@@ -158,7 +158,7 @@ impl Scheduler {
         scores: Vec<super::explain::KeptScore>,
     ) {
         let attempt = self.queue.lane(pod).map_or(0, |(_, attempts)| attempts);
-        let nodes = self.ledger.ordered().len();
+        let nodes = self.ledger.order().len();
         let kept = Kept { at: now, attempt, verdict, nodes, examined, feasible, refusals, scores };
         if self.records.insert(pod, kept).is_none() {
             self.recorded.push_back(pod);

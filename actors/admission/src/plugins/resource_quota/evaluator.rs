@@ -151,10 +151,7 @@ pub(super) fn kind_of_name(name: &str) -> Option<(String, String)> {
         ("resource.k8s.io", "resourceclaims")
     } else if OLD_NAMES.contains(&name) {
         ("", name)
-    } else if POD_NAMES.contains(&name)
-        || name.starts_with("hugepages-")
-        || name.starts_with("requests.")
-    {
+    } else if POD_NAMES.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.") {
         ("", "pods")
     } else {
         return None;

@@ -4,7 +4,10 @@
 //! longer to make it durable: then nobody can be elected until the disks are faster. That limit cannot be set apart. So
 //! a question that ends by itself says so, and openraft's limit does not cut it off.
 
-#![cfg_attr(not(feature = "virtual-time"), allow(unreachable_pub, reason = "of a public runtime in the simulation"))]
+#![cfg_attr(
+    not(feature = "virtual-time"),
+    allow(unreachable_pub, reason = "of a public runtime in the simulation")
+)]
 
 use std::cell::Cell;
 use std::fmt;

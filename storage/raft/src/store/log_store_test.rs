@@ -85,6 +85,21 @@ async fn a_committed_mark_costs_no_sync_and_is_kept_with_what_comes_next() {
     assert_eq!(codec::decode::<Option<LogId>>(&mark).unwrap(), Some(blank(19).log_id));
 }
 
+/// The others of a cluster may have an entry before this member has written it.
+#[tokio::test]
+async fn a_committed_mark_is_never_ahead_of_the_entries() {
+    let log = Arc::new(SegmentedLog::create(Arc::new(SimDisk::new()), Path::new(DIR), options()).unwrap());
+    let mut store = LogStore::start(log.clone(), None, None).unwrap();
+    for (index, committed) in [(0, 1), (1, 5), (2, 2)] {
+        store.save_committed(Some(blank(committed).log_id)).await.unwrap();
+        let (flushed, wait) = TypeConfig::oneshot();
+        store.append([blank(index)], IOFlushed::signal(flushed)).await.unwrap();
+        wait.await.unwrap().unwrap();
+        let mark = log.mark(Mark::Committed).and_then(|mark| codec::decode::<Option<LogId>>(&mark).unwrap());
+        assert!(mark.is_none_or(|mark| mark.index <= index), "{mark:?} while the log ends at {index}");
+    }
+}
+
 #[tokio::test]
 async fn every_one_who_waits_for_an_append_is_told() {
     let sim = SimDisk::new();

@@ -71,7 +71,8 @@ pub(super) fn start(
 }
 
 /// The newest committed mark that is not written yet. It only speeds up the next start, so it wakes nobody: it is
-/// written now and then with what is synced anyway, and at the end.
+/// written now and then with what is synced anyway, and at the end. Never before the entry that it names, which may
+/// still be in the queue: others can have made it durable first.
 #[derive(Default)]
 pub(super) struct CommittedMark(Mutex<Option<LogId>>);
 
@@ -158,14 +159,18 @@ impl Writer {
     /// a row would also make it pause for a tick of its timer, a millisecond or two.
     fn wait(&mut self, done: IOFlushed<TypeConfig>) {
         match self.waiting.last_mut() {
-            Some(last) if matches!((&*last, &done), (IOFlushed::Notify(_), IOFlushed::Notify(_))) => *last = done,
+            Some(last) if matches!((&*last, &done), (IOFlushed::Notify(_), IOFlushed::Notify(_))) => {
+                *last = done
+            }
             _ => self.waiting.push(done),
         }
     }
 
     /// True when there was a mark to write.
     fn write_committed(&mut self) -> bool {
-        let Some(mark) = self.committed.0.lock().take() else { return false };
+        let next = self.db.span().next;
+        let mark = self.committed.0.lock().take_if(|mark| mark.index < next);
+        let Some(mark) = mark else { return false };
         self.marked = Some(Instant::now());
         // A closed log reports itself with the next append.
         if let Err(error) = self.db.save_committed(&codec::encode(&Some(mark))) {

@@ -46,7 +46,8 @@ impl SyncWatch {
     /// A vote was made durable, which was asked for at `asked`.
     pub(super) fn vote_saved(&self, asked: Instant) {
         let taken = u64::try_from(asked.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.settles.store(self.now().saturating_add(taken.saturating_mul(SETTLING_SYNCS)), Ordering::Release);
+        self.settles
+            .store(self.now().saturating_add(taken.saturating_mul(SETTLING_SYNCS)), Ordering::Release);
     }
 
     /// Whether an election that this member took part in still needs time. With slow disks a vote takes longer than an

@@ -27,6 +27,8 @@ struct Life {
     /// Answers that it has not got yet.
     answers: Vec<(OpId, Result<(), BindFailure>, String)>,
     made: u64,
+    /// Something happened that wakes nobody, as upstream: only the flush after five minutes helps.
+    silent: bool,
 }
 
 /// Lives a life; panics when a rule is broken.
@@ -42,6 +44,7 @@ pub(crate) fn live(seed: u64) {
         feed: VecDeque::new(),
         answers: Vec::new(),
         made: 0,
+        silent: false,
     };
     life.namespace("d", true);
     life.namespace("e", false);
@@ -115,6 +118,7 @@ impl Life {
             }
             14 => self.open_a_gate(),
             15 => {
+                self.silent = true;
                 let team = self.rng.chance(1, 2);
                 let name = ["d", "e"][self.rng.index(2).unwrap()];
                 self.namespace(name, team);
@@ -133,6 +137,7 @@ impl Life {
     fn happens_to_a_node(&mut self) {
         let Some(key) = self.pick(true) else { return };
         if self.rng.chance(1, 3) {
+            self.silent = true;
             return self.delete(Watched::Nodes, &key);
         }
         let mut node = self.truth.nodes[&key[1..]].clone();
@@ -320,7 +325,10 @@ impl Life {
             }
             self.pass(Duration::from_secs(2));
         }
-        // Labels of namespaces wake nobody, as upstream: the flush does.
+        // Longer than the longest pause, shorter than the flush: what may help has woken everybody.
+        if !self.silent {
+            self.nobody_waits_in_vain();
+        }
         self.pass(Duration::from_secs(400));
         while !self.feed.is_empty() || !self.answers.is_empty() {
             self.deliver();
@@ -330,6 +338,10 @@ impl Life {
         self.pass(Duration::from_secs(60));
         assert!(self.feed.is_empty(), "after a minute nothing changes any more");
         assert_eq!(self.scheduler.open(), 0, "every effect was answered");
+        self.nobody_waits_in_vain();
+    }
+
+    fn nobody_waits_in_vain(&self) {
         for (key, pod) in &self.truth.pods {
             if pod["spec"]["nodeName"].is_string() || pod["spec"]["schedulingGates"].is_array() {
                 continue;

@@ -21,9 +21,11 @@
 
 mod health;
 mod kernel;
+mod nodes;
 mod proxy;
 mod ruleset;
 mod write;
 
 pub use kernel::{Kernel, ServicesConfig};
+pub use nodes::{PodRoutes, PodRoutesInput};
 pub use proxy::{Proxy, ProxyConfig, ProxyInput};

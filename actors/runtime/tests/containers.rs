@@ -1,5 +1,7 @@
 //! Real containers: what they see, how they end, what is left of them.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what they stand on")]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! What survives: the runtime's own end, a kill in the middle, a killed shim, a killed pause process. And how fast.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what they stand on")]
+
 mod support;
 
 use std::time::{Duration, Instant};

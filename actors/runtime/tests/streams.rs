@@ -1,5 +1,7 @@
 //! Streams into real containers: exec, attach, terminals, port-forward, logs that rotate, limits, numbers.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what they stand on")]
+
 mod support;
 
 use std::time::Duration;

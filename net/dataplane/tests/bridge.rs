@@ -144,6 +144,16 @@ async fn host_ports_lead_to_their_pod() {
     assert!(taken.message.contains("host port 8000"), "{taken}");
     assert!(c.routing().link("eth0").unwrap().is_none());
 
+    // A pod that takes over a UDP port gets the conversations of the one before, also from the same socket.
+    let d = Space::new();
+    network.detach(request("a", &a, Vec::new())).await.unwrap();
+    let d_has = attach(&network, request("d", &d, ports.clone())).await;
+    let _d = d.serve_udp("d-udp", &format!("{}:53", d_has[0]));
+    assert_eq!(support::ask_udp(&datagrams, "192.0.2.1:8000").unwrap(), "d-udp 192.0.2.9");
+    network.detach(request("d", &d, Vec::new())).await.unwrap();
+    let has = attach(&network, request("a", &a, ports.clone())).await;
+    let _tcp = a.serve("a", &format!("{}:80", has[0]));
+
     // A new process finds its pods again.
     drop(network);
     let network = node.open();

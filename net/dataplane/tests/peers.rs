@@ -82,10 +82,8 @@ async fn neighbours_route() {
     cable(("uplink", "uplink"), (&left, &["192.0.2.1/24"]), (&right, &["192.0.2.2/24"]));
     let one = node(left, 1, "192.0.2.1", Tunnel::Never).await;
     let two = node(right, 2, "192.0.2.2", Tunnel::Auto).await;
-    one.network
-        .set_peers(vec![peer(2, "192.0.2.2")])
-        .err()
-        .map(|error| assert!(error.to_string().contains("fd00:2")));
+    let refused = one.network.set_peers(vec![peer(2, "192.0.2.2")]).unwrap_err().to_string();
+    assert!(refused.contains("fd00:2"), "IPv6 ranges take an IPv6 address or a tunnel: {refused}");
     two.network.set_peers(vec![peer(1, "192.0.2.1")]).unwrap();
     assert!(one.space.routing().link("trireme-vxlan").unwrap().is_none(), "no tunnel among neighbours");
     meet(&one, &two, 1);

@@ -307,7 +307,7 @@ fn quantity(text: &str) -> Option<u64> {
     };
     let value = text[..at].parse::<f64>().ok()? * factor;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range is checked")]
-    (value >= 1.0 && value < 1e18).then_some(value as u64)
+    (1.0..1e18).contains(&value).then_some(value as u64)
 }
 
 fn resolv_conf(dns: &Dns) -> String {

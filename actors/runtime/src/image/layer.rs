@@ -66,7 +66,6 @@ pub(crate) fn unpack(layer: File, root: &Path) -> Outcome<String> {
         }
         tree.add(&mut entry)?;
     }
-    drop(archive);
     io::copy(&mut stream, &mut io::sink()).or_fail(|| "the tar archive is damaged".into())?;
     tree.finish()?;
     Ok(format!("sha256:{}", hex(&stream.hash.finalize())))

@@ -210,7 +210,7 @@ async fn what_was_pushed_is_fetched_whatever_the_door() {
         }
         let right = [user(&registry.address, "wrong"), user(&registry.address, "secret")];
         let image = registries.pull(&theirs, &name, &right).await.unwrap();
-        assert_eq!(image.image.tags, [name.clone()]);
+        assert_eq!(image.image.tags, std::slice::from_ref(&name));
         assert!(theirs.layers_dir().join(&theirs.unpack(&image).unwrap()[0]).join("fs/bin/cat").exists());
         // By digest it is here already.
         let by_digest = image.image.digests[0].clone();

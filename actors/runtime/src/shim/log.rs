@@ -176,9 +176,9 @@ mod tests {
                 let written = fs::read_to_string(&path).unwrap();
                 let lines: Vec<&str> = written.lines().collect();
                 assert_eq!(lines.len(), parts, "{length} by {step}");
-                let tags = lines.iter().map(|line| line.split(' ').nth(2).unwrap());
-                assert!(tags.clone().take(parts - 1).all(|tag| tag == "P") && tags.last() == Some("F"));
-                let total: usize = lines.iter().map(|line| line.splitn(4, ' ').last().unwrap().len()).sum();
+                let tags: Vec<&str> = lines.iter().map(|line| line.split(' ').nth(2).unwrap()).collect();
+                assert!(tags[..parts - 1].iter().all(|tag| *tag == "P") && tags[parts - 1] == "F");
+                let total: usize = lines.iter().map(|line| line.splitn(4, ' ').nth(3).unwrap().len()).sum();
                 assert_eq!(total, length);
             }
         }

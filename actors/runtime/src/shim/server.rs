@@ -14,14 +14,12 @@ use tokio::task::spawn_local;
 
 use crate::image::files::write_atomically;
 use crate::low::cgroup::{GroupFiles, kill_listed, oom_kills};
-use crate::low::sys;
 use crate::shim::children::{Child, Children, Ended};
 use crate::shim::console::Console;
 use crate::shim::log::{CriLog, Stream};
 use crate::shim::process;
 use crate::shim::protocol::{
-    Call, Failure, FailureKind, Frame, Reply, Request, ShimEvent, ShimState, VERSION, read_frame, receive,
-    send, write_frame,
+    Call, Failure, FailureKind, Reply, Request, ShimEvent, ShimState, VERSION, read_frame, receive, send,
 };
 use crate::shim::spec::{
     ContainerSpec, EXIT_FILE, ExitRecord, PidSpace, ProcessSpec, START_FILE, SandboxSpec, StartRecord,
@@ -137,11 +135,7 @@ impl Server {
 
     async fn watch(&self, mut from: OwnedReadHalf, to: &mut OwnedWriteHalf) -> io::Result<()> {
         let mut events = self.events.subscribe();
-        let containers = self.containers.borrow();
-        let all = containers.iter().map(|(id, one)| (id.clone(), one.start.clone(), one.exit.clone()));
-        let pid = if self.pause.has_ended() { 0 } else { number(self.pause.pid) };
-        let state = ShimState { pause_pid: pid, containers: all.collect() };
-        drop(containers);
+        let state = self.state();
         send(to, &Reply::State(state)).await?;
         loop {
             tokio::select! {
@@ -153,6 +147,13 @@ impl Server {
                 _ = read_frame(&mut from) => return Ok(()),
             }
         }
+    }
+
+    fn state(&self) -> ShimState {
+        let containers = self.containers.borrow();
+        let all = containers.iter().map(|(id, one)| (id.clone(), one.start.clone(), one.exit.clone()));
+        let pause_pid = if self.pause.has_ended() { 0 } else { number(self.pause.pid) };
+        ShimState { pause_pid, containers: all.collect() }
     }
 
     async fn start(self: &Rc<Self>, spec: ContainerSpec) -> Result<StartRecord, Failure> {

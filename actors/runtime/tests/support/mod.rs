@@ -1,6 +1,7 @@
 //! A runtime on folders of its own, with a network that gives nothing but loopback.
 
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what they stand on")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use trireme_runtime::image::{BuildImage, build};
 use trireme_runtime::{Builtin, BuiltinConfig, Registries};
 
 /// How long something real may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Turns loopback on in the pod's namespace and gives no address.
-pub struct Loopback;
+pub(crate) struct Loopback;
 
 impl PodNetwork for Loopback {
     fn attach(&self, request: NetworkRequest) -> Answer<'_, Result<PodAddresses, RuntimeError>> {
@@ -51,15 +52,15 @@ impl PodNetwork for Loopback {
 }
 
 /// A runtime's folders; taken down with all that runs there.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
     group: String,
     /// Present while a runtime is open.
-    pub runtime: Option<Arc<Builtin>>,
+    pub(crate) runtime: Option<Arc<Builtin>>,
 }
 
 /// Whether tests of real containers can run; says why not.
-pub fn can_run() -> bool {
+pub(crate) fn can_run() -> bool {
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: real containers need root");
         return false;
@@ -75,7 +76,7 @@ pub fn can_run() -> bool {
 
 impl Place {
     /// A runtime with the image `tools:1`.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("trt-").tempdir().unwrap();
         let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
         let group = format!("trireme-test-{}-{}", std::process::id(), name.trim_start_matches("trt-"));
@@ -103,7 +104,7 @@ impl Place {
     }
 
     /// Opens the runtime (again).
-    pub async fn open(&mut self) {
+    pub(crate) async fn open(&mut self) {
         let config = BuiltinConfig {
             data_dir: self.folder.path().join("data"),
             run_dir: self.folder.path().join("run"),
@@ -116,25 +117,25 @@ impl Place {
     }
 
     /// Forgets the runtime, as when its process ends.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.runtime = None;
     }
 
-    pub fn runtime(&self) -> &Arc<Builtin> {
+    pub(crate) fn runtime(&self) -> &Arc<Builtin> {
         self.runtime.as_ref().unwrap()
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Groups of one controller, for looking at.
-    pub fn group_folder(&self, controller: &str) -> PathBuf {
+    pub(crate) fn group_folder(&self, controller: &str) -> PathBuf {
         let v1 = Path::new("/sys/fs/cgroup").join(controller);
         if v1.is_dir() { v1.join(&self.group) } else { Path::new("/sys/fs/cgroup").join(&self.group) }
     }
 
-    pub fn sandbox_config(&self, name: &str) -> SandboxConfig {
+    pub(crate) fn sandbox_config(&self, name: &str) -> SandboxConfig {
         SandboxConfig {
             name: name.into(),
             namespace: "default".into(),
@@ -146,19 +147,19 @@ impl Place {
         }
     }
 
-    pub async fn sandbox(&self, name: &str) -> SandboxId {
+    pub(crate) async fn sandbox(&self, name: &str) -> SandboxId {
         self.runtime().run_sandbox(self.sandbox_config(name)).await.unwrap()
     }
 
     /// Makes and starts a container.
-    pub async fn start(&self, sandbox: &SandboxId, config: ContainerConfig) -> ContainerId {
+    pub(crate) async fn start(&self, sandbox: &SandboxId, config: ContainerConfig) -> ContainerId {
         let id = self.runtime().create_container(sandbox, config).await.unwrap();
         self.runtime().start_container(&id).await.unwrap();
         id
     }
 
     /// Waits for the end.
-    pub async fn ended(&self, id: &ContainerId) -> ContainerStatus {
+    pub(crate) async fn ended(&self, id: &ContainerId) -> ContainerStatus {
         let began = Instant::now();
         loop {
             let status = self.runtime().container(id).await.unwrap();
@@ -171,7 +172,11 @@ impl Place {
     }
 
     /// Runs a script in a container of its own to its end; gives status and log text.
-    pub async fn run(&self, sandbox: &SandboxId, config: ContainerConfig) -> (ContainerStatus, String) {
+    pub(crate) async fn run(
+        &self,
+        sandbox: &SandboxId,
+        config: ContainerConfig,
+    ) -> (ContainerStatus, String) {
         let id = self.start(sandbox, config).await;
         let status = self.ended(&id).await;
         let log = texts(&std::fs::read_to_string(&status.log_path).unwrap());
@@ -179,7 +184,7 @@ impl Place {
     }
 
     /// What a running container says to a script.
-    pub async fn say(&self, id: &ContainerId, script: &str) -> (i32, String) {
+    pub(crate) async fn say(&self, id: &ContainerId, script: &str) -> (i32, String) {
         let command = vec!["/bin/sh".into(), "-c".into(), script.into()];
         let out = self.runtime().exec_sync(id, command, PATIENCE).await.unwrap();
         let text = [out.stdout, out.stderr].concat();
@@ -211,7 +216,7 @@ impl Drop for Place {
     }
 }
 
-pub fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
@@ -230,7 +235,7 @@ fn remove_groups(folder: &Path) -> bool {
 }
 
 /// The text of log lines, parts put together.
-pub fn texts(log: &str) -> String {
+pub(crate) fn texts(log: &str) -> String {
     let line = |line: &str| {
         let fields: Vec<&str> = line.splitn(4, ' ').collect();
         let end = if fields[2] == "P" { "" } else { "\n" };
@@ -240,7 +245,7 @@ pub fn texts(log: &str) -> String {
 }
 
 /// A container that runs a script.
-pub fn script(name: &str, text: &str) -> ContainerConfig {
+pub(crate) fn script(name: &str, text: &str) -> ContainerConfig {
     ContainerConfig {
         name: name.into(),
         image: "tools:1".into(),

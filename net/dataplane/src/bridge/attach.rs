@@ -8,9 +8,9 @@ use super::names::veth;
 use super::rules;
 use super::setup::{Plane, single, write_parameter};
 use crate::ipam::{Lease, Published, gateway};
-use crate::nft::Batch;
+use crate::nft::{Batch, Family};
 use crate::rt::{Link, Route, Routing};
-use crate::{NetError, Netns};
+use crate::{Conntrack, NetError, Netns};
 
 /// The interface as pods know it.
 const POD_LINK: &str = "eth0";
@@ -66,28 +66,33 @@ impl Plane {
         self.routing.must_link(name)
     }
 
+    /// Tells the kernel of the pod's ports. What is there already may be told again; what an earlier attempt told and
+    /// holds no more goes first, if it ever came so far.
     fn publish(&mut self, lease: &Lease, before: Option<&Lease>) -> Result<(), NetError> {
-        if before == Some(lease) {
-            return Ok(());
+        if let Some(before) = before.filter(|before| *before != lease) {
+            self.withdraw(before)?;
         }
         let mut batch = Batch::new();
-        if let Some(before) = before {
-            rules::remove(&mut batch, before);
-        }
         rules::add(&mut batch, lease);
-        self.nft.commit(batch)
+        self.nft.commit(batch)?;
+        forget_datagrams(&self.config.netns, lease)
+    }
+
+    /// Removes a lease's elements, if they were ever added.
+    fn withdraw(&mut self, lease: &Lease) -> Result<(), NetError> {
+        let mut batch = Batch::new();
+        rules::remove(&mut batch, lease);
+        match self.nft.commit(batch) {
+            // The attempt that should have added them did not come so far; batches are all or nothing.
+            Err(error) if error.is_missing() => Ok(()),
+            other => other,
+        }
     }
 
     pub(super) fn detach(&mut self, sandbox: &str) -> Result<(), NetError> {
         self.routing.remove_link(&veth(sandbox))?;
-        if let Some(lease) = self.ledger.leases().get(sandbox) {
-            let mut batch = Batch::new();
-            rules::remove(&mut batch, lease);
-            match self.nft.commit(batch) {
-                // The attach that should have added them did not come so far.
-                Err(error) if error.is_missing() => {}
-                other => other?,
-            }
+        if let Some(lease) = self.ledger.leases().get(sandbox).cloned() {
+            self.withdraw(&lease)?;
         }
         self.ledger.free(sandbox)?;
         Ok(())
@@ -132,4 +137,22 @@ fn shape(routing: &mut Routing, link: u32, bits: Option<u64>) -> Result<(), NetE
         Some(bits) => routing.set_rate(link, bits),
         None => routing.clear_rate(link),
     }
+}
+
+/// Conversations with a UDP port of the node go on to whoever had the port before, unless they are forgotten.
+fn forget_datagrams(netns: &Netns, lease: &Lease) -> Result<(), NetError> {
+    const UDP: u8 = 17;
+    let ports: Vec<u16> =
+        lease.ports.iter().filter(|port| port.protocol == UDP).map(|port| port.host_port).collect();
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let mut conntrack = Conntrack::open(netns)?;
+    for family in Family::BOTH {
+        conntrack.forget(family, |flow| {
+            let elsewhere = !lease.addresses.contains(&flow.answering.0);
+            flow.protocol == UDP && ports.contains(&flow.asked.1) && elsewhere
+        })?;
+    }
+    Ok(())
 }

@@ -33,7 +33,9 @@ impl Rule {
     pub fn comment(mut self, text: impl Into<String>) -> Self {
         const LIMIT_BYTES: usize = 120;
         self.comment = text.into();
-        self.comment.truncate(self.comment.floor_char_boundary(LIMIT_BYTES));
+        while self.comment.len() > LIMIT_BYTES {
+            self.comment.pop();
+        }
         self
     }
 

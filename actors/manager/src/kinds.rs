@@ -129,7 +129,8 @@ mod tests {
         assert_eq!(kinds.of_kind("apps/v1", "ReplicaSet"), Some(resources::REPLICA_SETS));
         assert!(kinds.namespaced().contains(&resources::PODS));
         assert!(!kinds.namespaced().contains(&resources::NAMESPACES));
-        let served = |resource: &Resource, version| kinds.served(resource, version).map(|kind| kind.version.clone());
+        let served =
+            |resource: &Resource, version| kinds.served(resource, version).map(|kind| kind.version.clone());
         assert_eq!(served(&resources::PODS, "v1").as_deref(), Some("v1"));
         assert_eq!(served(&Resource::new("", "events"), "").as_deref(), Some("v1"));
         assert_eq!(prefix(&resources::PODS, "d"), "/registry/core/pods/d/");

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use trireme_controllers::{
-    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, ClusterRange, Controller, CronJobController,
-    DaemonSetController, DeploymentController, DisruptionController, EndpointSliceController,
-    EndpointSliceMirroringController, EndpointsController, GarbageCollector, JobController,
-    NamespaceController, NodeLifecycleController, NodeRangeController, PodCollector, ReplicaSetController,
-    ResourceQuotaController, RoleAggregator, RootCertificatePublisher, ServiceAccountController,
-    ServiceAccountTokenCleaner, StatefulSetController, TaintEvictionController, TtlAfterFinishedController,
-    VolumeProtectionController,
+    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, ClusterRange, Controller,
+    CronJobController, DaemonSetController, DeploymentController, DisruptionController,
+    EndpointSliceController, EndpointSliceMirroringController, EndpointsController, GarbageCollector,
+    JobController, NamespaceController, NodeLifecycleController, NodeRangeController, PodCollector,
+    ReplicaSetController, ResourceQuotaController, RoleAggregator, RootCertificatePublisher,
+    ServiceAccountController, ServiceAccountTokenCleaner, StatefulSetController, TaintEvictionController,
+    TtlAfterFinishedController, VolumeProtectionController,
 };
 
 /// What controllers are told about the cluster.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use ipnet::IpNet;
 use thiserror::Error;
 use trireme_client::Rest;
@@ -26,8 +25,6 @@ use crate::routes::PodRoutes;
 
 /// How long the node's actors may take to stop; containers go on.
 const STOP_GRACE: Duration = Duration::from_secs(6);
-/// Pods that are ended at the same time.
-const ENDED_AT_ONCE: usize = 16;
 /// When a node is short of something. Disks as k3s has it: upstream's 15 % of a large disk keeps machines idle that have
 /// tens of gigabytes left.
 const THRESHOLDS: [(Signal, Bound); 4] = [
@@ -131,7 +128,8 @@ impl NodeHost {
     /// # Errors
     /// The tree refuses it: it is stopping, or has one of that name.
     pub fn plant(&self, root: &SupervisorRef) -> Result<(), NodeHostError> {
-        let forever = Intensity { restarts: 20, window: Duration::from_secs(10), when_exceeded: WhenExceeded::BackOff };
+        let forever =
+            Intensity { restarts: 20, window: Duration::from_secs(10), when_exceeded: WhenExceeded::BackOff };
         let back_off =
             BackOff { first: Duration::from_millis(20), max: Duration::from_secs(5), jitter_percent: 20 };
         let spec = SupervisorSpec::new(format!("node/{}", self.parts.name));
@@ -160,12 +158,7 @@ impl NodeHost {
     /// # Errors
     /// What could not be taken away; the rest is gone nevertheless.
     pub async fn tear_down(&self) -> Result<(), NodeHostError> {
-        let sandboxes = self.runtime.sandboxes().await?;
-        let ends = futures_util::stream::iter(sandboxes).map(|sandbox| async move {
-            let stopped = self.runtime.stop_sandbox(&sandbox.id).await;
-            stopped.and(self.runtime.remove_sandbox(&sandbox.id).await)
-        });
-        let outcomes: Vec<Result<(), RuntimeError>> = ends.buffer_unordered(ENDED_AT_ONCE).collect().await;
+        let pods = self.runtime.tear_down().await;
         let services = self.services();
         let network = Arc::clone(&self.network);
         let volumes = self.parts.data_dir.join("kubelet");
@@ -174,11 +167,9 @@ impl NodeHost {
             let rules = ProxyKernel::open(services).and_then(|mut kernel| kernel.remove());
             rules.and(network.remove())
         });
-        for outcome in outcomes {
-            outcome?;
-        }
-        rest.await.map_err(|error| NodeHostError::Stopped(error.to_string()))??;
-        Ok(())
+        let rest = rest.await.map_err(|error| NodeHostError::Stopped(error.to_string()))?;
+        pods?;
+        Ok(rest?)
     }
 
     fn services(&self) -> ServicesConfig {

@@ -69,15 +69,15 @@ impl NodeApi for HttpsApi {
     }
 
     fn create<'a>(&'a self, place: Place<'a>, object: Value) -> Answer<'a, Result<Value, ApiError>> {
-        Box::pin(
-            async move { self.rest.json(&Ask::send(Method::POST, &path(place), &object)).await.map_err(refused) },
-        )
+        Box::pin(async move {
+            self.rest.json(&Ask::send(Method::POST, &path(place), &object)).await.map_err(refused)
+        })
     }
 
     fn update<'a>(&'a self, place: Place<'a>, object: Value) -> Answer<'a, Result<Value, ApiError>> {
-        Box::pin(
-            async move { self.rest.json(&Ask::send(Method::PUT, &path(place), &object)).await.map_err(refused) },
-        )
+        Box::pin(async move {
+            self.rest.json(&Ask::send(Method::PUT, &path(place), &object)).await.map_err(refused)
+        })
     }
 
     fn patch<'a>(
@@ -89,7 +89,8 @@ impl NodeApi for HttpsApi {
         Box::pin(async move {
             let body = Some((kind.content_type(), patch.to_string().into_bytes()));
             let path = path(place);
-            let ask = Ask { method: Method::PATCH, path: &path, query: &[], accept: "application/json", body };
+            let ask =
+                Ask { method: Method::PATCH, path: &path, query: &[], accept: "application/json", body };
             self.rest.json(&ask).await.map_err(refused)
         })
     }
@@ -138,7 +139,11 @@ fn path(place: Place<'_>) -> String {
 
 fn collection(group: &str, version: &str, namespace: &str, plural: &str) -> String {
     let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-    if namespace.is_empty() { format!("{root}/{plural}") } else { format!("{root}/namespaces/{namespace}/{plural}") }
+    if namespace.is_empty() {
+        format!("{root}/{plural}")
+    } else {
+        format!("{root}/namespaces/{namespace}/{plural}")
+    }
 }
 
 fn refused(error: ClientError) -> ApiError {
@@ -158,7 +163,8 @@ mod tests {
     fn paths() {
         let place = Place { resource: Resource::PODS, namespace: "n", name: "p", subresource: "status" };
         assert_eq!(path(place), "/api/v1/namespaces/n/pods/p/status");
-        let leases = Place { resource: Resource::LEASES, namespace: "kube-node-lease", name: "n1", subresource: "" };
+        let leases =
+            Place { resource: Resource::LEASES, namespace: "kube-node-lease", name: "n1", subresource: "" };
         assert_eq!(path(leases), "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1");
         let nodes = Place { resource: Resource::NODES, namespace: "", name: "", subresource: "" };
         assert_eq!(path(nodes), "/api/v1/nodes");

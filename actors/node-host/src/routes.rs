@@ -75,7 +75,8 @@ impl PodRoutes {
         let own = self.nodes.get(&self.node).map(|own| own.ranges.clone()).unwrap_or_default();
         let fresh = (!own.is_empty() && own != self.assigned).then(|| own.clone());
         self.assigned = own;
-        let others = self.nodes.iter().filter(|(name, other)| **name != self.node && !other.ranges.is_empty());
+        let others =
+            self.nodes.iter().filter(|(name, other)| **name != self.node && !other.ranges.is_empty());
         let peers: Vec<Peer> = others
             .map(|(name, other)| Peer {
                 name: name.clone(),
@@ -157,8 +158,10 @@ mod tests {
 
     #[test]
     fn ranges_and_addresses_of_nodes() {
-        let node = Arc::new(json!({"metadata": {"name": "n1"}, "spec": {"podCIDRs": ["10.42.1.0/24", "fd00:1::/64"]},
-            "status": {"addresses": [{"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "10.0.0.1"}]}}));
+        let node = Arc::new(
+            json!({"metadata": {"name": "n1"}, "spec": {"podCIDRs": ["10.42.1.0/24", "fd00:1::/64"]},
+            "status": {"addresses": [{"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": "10.0.0.1"}]}}),
+        );
         let (name, facts) = known(&node).unwrap();
         assert_eq!(name, "n1");
         assert_eq!(facts.ranges.len(), 2);

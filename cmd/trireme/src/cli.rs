@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
 use crate::explain::ExplainCommand;
+use crate::hello::HelloArgs;
 use crate::image::ImageCommand;
 use crate::node::NodeArgs;
 use crate::raft::args::{KvCommand, RaftCommand};
@@ -102,6 +103,9 @@ pub(crate) enum Command {
     /// One pod's processes; started by the node, not by people.
     #[command(hide = true)]
     Shim(ShimArgs),
+    /// A small web server that says who answers whom; what `up --demo` runs.
+    #[command(hide = true)]
+    Hello(HelloArgs),
 }
 
 /// Where a process keeps its state.

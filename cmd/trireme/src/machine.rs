@@ -11,14 +11,15 @@ use trireme_apiserver::ApiService;
 use trireme_bus::{
     Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, Publishers, RegistryService, Service,
 };
+use trireme_client::Rest;
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
-use trireme_client::Rest;
 use trireme_manager::{ControllerSettings, Manager};
 use trireme_node_host::NodeHost;
 use trireme_pki::{
-    ClusterAuthority,     IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
+    ClusterAuthority, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
+    install_crypto_provider,
 };
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
 use trireme_process::{
@@ -175,7 +176,8 @@ impl Machine {
         let manager = api.as_ref().filter(|(_, args)| leads(args));
         let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
             let root_certificates = authority.certificate().to_pem();
-            let pod_ranges = serving.map_or_else(|| Ok(Vec::new()), |serving| crate::node::pod_ranges(serving.node))?;
+            let pod_ranges =
+                serving.map_or_else(|| Ok(Vec::new()), |serving| crate::node::pod_ranges(serving.node))?;
             let settings = ControllerSettings { root_certificates, pod_ranges };
             anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
         });
@@ -229,13 +231,12 @@ impl Machine {
 
     /// Starts the node, if this machine is to run pods, and waits until the cluster calls it Ready.
     async fn run_pods(&self) -> anyhow::Result<()> {
-        let (Some(args), Some((api, api_args)), Some(authority)) = (&self.node, &self.api, &self.authority) else {
+        let (Some(args), Some((api, api_args)), Some(authority)) = (&self.node, &self.api, &self.authority)
+        else {
             return Ok(());
         };
         let service_cidr = api_args.service_cidr.parse().context("--service-cidr")?;
-        let admin = Admin::load(&self.data.admin())?;
-        let admin = Rest::from_text(&crate::api::kubeconfig(&admin.credentials, api.address())).await?;
-        crate::node::prepare_cluster(&admin, service_cidr).await?;
+        crate::node::prepare_cluster(&self.administrator(api).await?, service_cidr).await?;
         let machine = NodeMachine {
             name: self.me.name(),
             data_dir: &self.args.data.data_dir,
@@ -250,8 +251,17 @@ impl Machine {
         ready
     }
 
+    /// The API as the administrator.
+    async fn administrator(&self, api: &ApiService) -> anyhow::Result<Rest> {
+        let admin = Admin::load(&self.data.admin())?;
+        Ok(Rest::from_text(&crate::api::kubeconfig(&admin.credentials, api.address())).await?)
+    }
+
     /// The tree is up when its last part answers from the book on disk.
     async fn ready(&self) -> anyhow::Result<()> {
+        let demo = self.node.as_ref().is_some_and(|node| node.demo);
+        let folder = self.args.data.data_dir.clone();
+        let packed = demo.then(|| tokio::task::spawn_blocking(move || crate::demo::pack(&folder)));
         let path = machine_path(&self.me, "cluster");
         let members =
             self.kernel.registry().call(&path, ListMembers {}, CallOptions::within(START_LIMIT)).await;
@@ -269,6 +279,10 @@ impl Machine {
             write_whole(file, b"ready\n").with_context(|| format!("cannot write {}", file.display()))?;
         }
         print(&format!("ready in {millis} ms"));
+        if let (Some((api, _)), Some(packed)) = (&self.api, packed) {
+            packed.await??;
+            crate::demo::show(&self.administrator(api).await?).await?;
+        }
         Ok(())
     }
 }

@@ -8,8 +8,10 @@ mod cli;
 mod config_file;
 mod connect;
 mod data_dir;
+mod demo;
 mod durations;
 mod explain;
+mod hello;
 mod image;
 mod launcher;
 mod log;
@@ -73,6 +75,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kv(command) => raft::run_kv(command),
         Command::Image(command) => image::run(command),
         Command::Shim(args) => shim::run(args),
+        Command::Hello(args) => hello::run(args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,9 @@ use trireme_client::{Ask, Rest};
 use trireme_kernel::Kernel;
 use trireme_manager::ClusterRange;
 use trireme_node_host::{NodeHost, NodeParts};
-use trireme_pki::{CERTIFICATE_LIFETIME_LIMIT, ClusterAuthority, Credentials, Identity, KeyRequest, SigningOrder, WallTime};
+use trireme_pki::{
+    CERTIFICATE_LIFETIME_LIMIT, ClusterAuthority, Credentials, Identity, KeyRequest, SigningOrder, WallTime,
+};
 use trireme_runtime::Registries;
 
 /// How long a node may take to be Ready: its range of pod addresses comes from the leader.
@@ -44,6 +46,10 @@ pub(crate) struct NodeArgs {
     /// The node's own address; found by its default route when absent.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) node_ip: Vec<IpAddr>,
+
+    /// Run a small application in pods, packed from this program itself, and show its answer.
+    #[arg(long)]
+    pub(crate) demo: bool,
 }
 
 /// What the nodes' ranges of pod addresses are cut from.
@@ -72,7 +78,11 @@ pub(crate) struct NodeMachine<'a> {
 ///
 /// # Errors
 /// What the machine lacks, and what to do.
-pub(crate) async fn start(args: &NodeArgs, machine: NodeMachine<'_>, kernel: &Kernel) -> anyhow::Result<NodeHost> {
+pub(crate) async fn start(
+    args: &NodeArgs,
+    machine: NodeMachine<'_>,
+    kernel: &Kernel,
+) -> anyhow::Result<NodeHost> {
     let registries = match &args.registries {
         None => Registries::default(),
         Some(file) => Registries::load(file).with_context(|| format!("--registries: {}", file.display()))?,
@@ -109,7 +119,9 @@ pub(crate) async fn ready(host: &NodeHost) -> anyhow::Result<()> {
     let wait = async {
         loop {
             let condition = node.borrow_and_update().as_ref().map(|node| ready_condition(node));
-            if condition.as_ref().is_some_and(|found| found["status"] == "True") || node.changed().await.is_err() {
+            if condition.as_ref().is_some_and(|found| found["status"] == "True")
+                || node.changed().await.is_err()
+            {
                 return;
             }
         }
@@ -180,7 +192,9 @@ async fn ensure(admin: &Rest, path: &str, object: &Value) -> anyhow::Result<()> 
 fn dns_address(range: ipnet::IpNet) -> Option<IpAddr> {
     let address = match range {
         ipnet::IpNet::V4(range) => IpAddr::from((u32::from(range.network()) + DNS_OFFSET).to_be_bytes()),
-        ipnet::IpNet::V6(range) => IpAddr::from((u128::from(range.network()) + u128::from(DNS_OFFSET)).to_be_bytes()),
+        ipnet::IpNet::V6(range) => {
+            IpAddr::from((u128::from(range.network()) + u128::from(DNS_OFFSET)).to_be_bytes())
+        }
     };
     range.contains(&address).then_some(address)
 }

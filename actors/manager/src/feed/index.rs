@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use trireme_apiserver::records::Record;
+use trireme_apiserver::records::{ROOT, Record};
 use trireme_controllers::Resource;
 use trireme_mvcc::{Change, Key, Object};
 
@@ -34,6 +34,11 @@ pub(crate) struct Index {
     interned: Interned,
 }
 
+/// What the API server keeps for itself (keys, allocations) stands behind a tilde and is nobody's object.
+fn is_an_object(key: &[u8]) -> bool {
+    !key.strip_prefix(ROOT.as_bytes()).unwrap_or(key).starts_with(b"~")
+}
+
 /// What a change did to the index.
 pub(crate) struct Taken {
     pub(crate) resource: Arc<Resource>,
@@ -44,7 +49,7 @@ impl Index {
     /// Over all objects of a revision.
     pub(crate) fn new(revision: u64, objects: impl IntoIterator<Item = Arc<Object>>) -> Self {
         let mut index = Self { revision, ..Self::default() };
-        for object in objects {
+        for object in objects.into_iter().filter(|object| is_an_object(object.key())) {
             let head = head(&object);
             index.insert(object, head);
         }
@@ -58,6 +63,9 @@ impl Index {
             return None;
         }
         self.revision = change.revision().get();
+        if !is_an_object(change.key()) {
+            return None;
+        }
         let resource = self.interned.of(change.key())?;
         let old = self.remove(change.key());
         let new = change.object().map(|object| {

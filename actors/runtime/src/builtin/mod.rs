@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use trireme_node::{
@@ -46,6 +47,8 @@ use crate::low::cgroup::Hierarchies;
 use crate::low::sys;
 use crate::registry::Registries;
 
+/// Sandboxes that are ended at the same time.
+const ENDED_AT_ONCE: usize = 16;
 /// Events that wait for a slow listener.
 const EVENTS_LIMIT: usize = 4_096;
 /// Bytes of a unix socket's path, the closing zero included.
@@ -152,6 +155,28 @@ impl Builtin {
             store.collect(&in_use).map(drop)
         })
         .await
+    }
+
+    /// Ends and removes every sandbox of this runtime, its cgroup and its sockets. Images stay. For the end of a cluster that
+    /// lives as long as its process.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed; the rest is gone nevertheless.
+    pub async fn tear_down(&self) -> Result<(), RuntimeError> {
+        let sandboxes = self.sandboxes().await?;
+        let ends = futures_util::stream::iter(sandboxes).map(|sandbox| async move {
+            let stopped = self.stop_sandbox(&sandbox.id).await;
+            stopped.and(self.remove_sandbox(&sandbox.id).await)
+        });
+        let outcomes: Vec<Outcome<()>> = ends.buffer_unordered(ENDED_AT_ONCE).collect().await;
+        let cgroups = if self.config.cgroup_root.is_empty() {
+            Ok(())
+        } else {
+            self.cgroups.remove(&self.config.cgroup_root)
+        };
+        // What is left of the folder of sockets harms nobody.
+        let _ = fs::remove_dir_all(&self.config.run_dir);
+        outcomes.into_iter().collect::<Outcome<()>>().and(cgroups)
     }
 
     async fn measure_images(&self) -> Outcome<ImageFilesystem> {

@@ -13,6 +13,8 @@ use trireme_process::{Admin, Client};
 
 /// Deadline of each call a test makes.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Everything but pods.
+const NO_PODS: &str = "--components=api,controllers,scheduler";
 /// How long a cluster may take to come up or go down.
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -40,6 +42,8 @@ impl Cluster {
             .args(["up", "--listen=127.0.0.1:0"])
             .arg(format!("--servers={servers}"))
             .arg(format!("--agents={agents}"))
+            // Pods need root and a network of their own: tests/real_pods runs them.
+            .args((!more.iter().any(|flag| flag.starts_with("--components"))).then_some(NO_PODS))
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

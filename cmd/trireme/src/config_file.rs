@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn entries_become_flags_and_the_command_line_wins() {
         let line = arguments("trireme server --config=f --service-cidr=10.0.0.0/16");
-        let text = "service-cidr: 10.96.0.0/12\ncomponents: [api]\nmax-requests-inflight: 7\nrequest-timeout: 30s\n";
+        let text =
+            "service-cidr: 10.96.0.0/12\ncomponents: [api]\nmax-requests-inflight: 7\nrequest-timeout: 30s\n";
         let wanted = ["--components=api", "--max-requests-inflight=7", "--request-timeout=30s"];
         assert_eq!(flags(&line, text).unwrap(), wanted);
         assert_eq!(flags(&line, "").unwrap(), Vec::<String>::new());

@@ -38,7 +38,8 @@ fn the_python_client() {
     let script = folder.path().join("clients.py");
     std::fs::write(&script, include_str!("clients.py")).expect("a file");
     let (cluster, kubeconfig) = cluster(folder.path());
-    let output = Command::new(&python).arg(&script).env("KUBECONFIG", &kubeconfig).output().expect("python runs");
+    let output =
+        Command::new(&python).arg(&script).env("KUBECONFIG", &kubeconfig).output().expect("python runs");
     drop(cluster);
     judge(&output);
 }
@@ -53,17 +54,21 @@ fn the_javascript_client() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     // Modules are looked for beside the script.
-    std::os::unix::fs::symlink(modules.join("node_modules"), folder.path().join("node_modules")).expect("a link");
+    std::os::unix::fs::symlink(modules.join("node_modules"), folder.path().join("node_modules"))
+        .expect("a link");
     let script = folder.path().join("clients.mjs");
     std::fs::write(&script, include_str!("clients.mjs")).expect("a file");
     let mut probe = Command::new("node");
-    probe.args(["-e", "import('@kubernetes/client-node').catch(() => process.exit(1))"]).current_dir(folder.path());
+    probe
+        .args(["-e", "import('@kubernetes/client-node').catch(() => process.exit(1))"])
+        .current_dir(folder.path());
     if !probe.output().is_ok_and(|output| output.status.success()) {
         println!("SKIPPED: no node on PATH that loads @kubernetes/client-node of {}", modules.display());
         return;
     }
     let (cluster, kubeconfig) = cluster(folder.path());
-    let output = Command::new("node").arg(&script).env("KUBECONFIG", &kubeconfig).output().expect("node runs");
+    let output =
+        Command::new("node").arg(&script).env("KUBECONFIG", &kubeconfig).output().expect("node runs");
     drop(cluster);
     judge(&output);
 }

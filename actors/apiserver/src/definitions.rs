@@ -73,9 +73,7 @@ async fn round(server: &Arc<Server>, compiled: &mut Compiled) -> bool {
     let decides = leads(server).await && server.settle().await.is_ok();
     let definitions = server.view.list(GROUP, RESOURCE, None);
     serve(server, compiled, &definitions);
-    if decides
-        && let Err(failure) = custom_api_services(server).await
-    {
+    if decides && let Err(failure) = custom_api_services(server).await {
         tracing::debug!(why = failure.message, "the APIServices of custom kinds are looked at again");
         left = true;
     }

@@ -7,9 +7,9 @@ use trireme_http::negotiate::{Format, PatchKind};
 use trireme_schema::status::{Failure, Status};
 
 use crate::outcome::{Content, Outcome};
-use crate::request_info::RequestInfo;
 use crate::render::{check_accept, negotiate};
 use crate::rendered_shape::RenderedShape;
+use crate::request_info::RequestInfo;
 use crate::scope::Scope;
 use crate::server::Server;
 use crate::watch::{EventShape, watch};

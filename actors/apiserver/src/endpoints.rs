@@ -153,7 +153,13 @@ pub(crate) async fn reconcile(server: &Arc<Server>) -> Result<(), Failure> {
             _ => format!("{NAME}-{}-{port}", family.to_lowercase()),
         };
         names.push(name.clone());
-        put(server, (SLICES, "v1", "endpointslices"), slice(&name, family, *port, addresses), &["endpoints", "ports"]).await?;
+        put(
+            server,
+            (SLICES, "v1", "endpointslices"),
+            slice(&name, family, *port, addresses),
+            &["endpoints", "ports"],
+        )
+        .await?;
     }
     drop_slices(server, &names).await
 }

@@ -97,8 +97,7 @@ impl FeatureGates {
         let mut out = Self::default();
         let mut named = Vec::new();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (name, value) =
-                pair.split_once('=').ok_or_else(|| FeatureError::NoValue(pair.to_owned()))?;
+            let (name, value) = pair.split_once('=').ok_or_else(|| FeatureError::NoValue(pair.to_owned()))?;
             let on = match value.trim() {
                 "true" | "True" | "TRUE" | "t" | "T" | "1" => true,
                 "false" | "False" | "FALSE" | "f" | "F" | "0" => false,

@@ -50,7 +50,10 @@ fn run(runs: u64) {
     }
     println!("{runs} executions, {taken} taken; the slowest took {:?} (seed {})", slowest.0, slowest.1);
     assert!(slowest.0 < SLOW, "TRIREME_FUZZ_SEED={} takes {:?}", slowest.1, slowest.0);
-    assert!(taken > runs / 20 && taken < runs * 9 / 10, "the fuzzer no longer reaches both outcomes: {taken}");
+    assert!(
+        taken > runs / 20 && taken < runs * 9 / 10,
+        "the fuzzer no longer reaches both outcomes: {taken}"
+    );
 }
 
 struct World {
@@ -147,11 +150,18 @@ fn patch(rng: &mut Rng, kind: &ServedKind, base: &Value, changed: &Value) -> boo
             let bytes = operations(rng, base).to_string().into_bytes();
             kind.rules.patch(&old, &bytes_of(rng, bytes), PatchType::Json, strict)
         }
-        1 => kind.rules.patch(&old, &bytes_of(rng, changed.to_string().into_bytes()), PatchType::Merge, strict),
+        1 => {
+            kind.rules.patch(&old, &bytes_of(rng, changed.to_string().into_bytes()), PatchType::Merge, strict)
+        }
         2 => {
             let mut changed = changed.clone();
             directives(rng, &mut changed);
-            kind.rules.patch(&old, &bytes_of(rng, changed.to_string().into_bytes()), PatchType::Strategic, strict)
+            kind.rules.patch(
+                &old,
+                &bytes_of(rng, changed.to_string().into_bytes()),
+                PatchType::Strategic,
+                strict,
+            )
         }
         _ => kind.rules.apply(Some(&old), changed, &context, rng.chance(1, 2), strict),
     };
@@ -167,7 +177,9 @@ fn operations(rng: &mut Rng, base: &Value) -> Value {
     for _ in 0..rng.below(6) {
         let mut path = pointer(rng, base);
         if rng.chance(1, 6) {
-            path.push_str(["/-", "/0", "/99999999999999999999", "/~0~1~2", "//", "/\u{0}"][rng.index(6).unwrap()]);
+            path.push_str(
+                ["/-", "/0", "/99999999999999999999", "/~0~1~2", "//", "/\u{0}"][rng.index(6).unwrap()],
+            );
         }
         let name = ["add", "remove", "replace", "move", "copy", "test", "none"][rng.index(7).unwrap()];
         out.push(json!({"op": name, "path": path, "from": pointer(rng, base), "value": odd(rng, base)}));
@@ -215,9 +227,38 @@ fn directives(rng: &mut Rng, value: &mut Value) {
 /// Paths, parameters and selectors.
 fn words(rng: &mut Rng, kind: &ServedKind) -> bool {
     const PARTS: [&str; 32] = [
-        "a", "=", "==", "!=", "!", ",", " in ", " notin ", "(", ")", "metadata.name", "spec.nodeName", "é", "\u{0}", "%",
-        "%zz", "%2F", "&", "?", "/", "..", "watch", "1", "-1", "99999999999999999999", "resourceVersion=", "limit=",
-        "labelSelector=", "fieldSelector=", "continue=", "timeoutSeconds=", " ",
+        "a",
+        "=",
+        "==",
+        "!=",
+        "!",
+        ",",
+        " in ",
+        " notin ",
+        "(",
+        ")",
+        "metadata.name",
+        "spec.nodeName",
+        "é",
+        "\u{0}",
+        "%",
+        "%zz",
+        "%2F",
+        "&",
+        "?",
+        "/",
+        "..",
+        "watch",
+        "1",
+        "-1",
+        "99999999999999999999",
+        "resourceVersion=",
+        "limit=",
+        "labelSelector=",
+        "fieldSelector=",
+        "continue=",
+        "timeoutSeconds=",
+        " ",
     ];
     let mut text = |most: u64| -> String {
         (0..rng.below(most)).map(|_| PARTS[rng.index(PARTS.len()).unwrap()]).collect()
@@ -265,7 +306,21 @@ fn mutate(rng: &mut Rng, value: &mut Value, base: &Value) {
 }
 
 fn word(rng: &mut Rng) -> String {
-    let words = ["", "a", "A_b", "metadata", "spec", "name", "$patch", "f:x", "k:{}", "kubernetes.io/x", "é", "~1", "."];
+    let words = [
+        "",
+        "a",
+        "A_b",
+        "metadata",
+        "spec",
+        "name",
+        "$patch",
+        "f:x",
+        "k:{}",
+        "kubernetes.io/x",
+        "é",
+        "~1",
+        ".",
+    ];
     words[rng.index(words.len()).unwrap()].to_owned()
 }
 
@@ -283,7 +338,10 @@ fn odd(rng: &mut Rng, base: &Value) -> Value {
         8 => json!([]),
         9 => Value::Object(Map::new()),
         10 => (0..rng.below(200)).fold(json!("deep"), |inner, _| json!([inner])),
-        11 => json!(["1Gi", "100m", "1e-400", "0x1", "2024-13-45T99:99:99Z", "10.0.0.256/33", "1h", "99%"][rng.index(8).unwrap()]),
+        11 => json!(
+            ["1Gi", "100m", "1e-400", "0x1", "2024-13-45T99:99:99Z", "10.0.0.256/33", "1h", "99%"]
+                [rng.index(8).unwrap()]
+        ),
         12 => base.clone(),
         _ => base.pointer(&pointer(rng, base)).cloned().unwrap_or_default(),
     }
@@ -333,24 +391,46 @@ fn bases() -> Vec<Value> {
             "volumeMounts": [{"name": "v", "mountPath": "/v"}], "securityContext": {"runAsUser": 1}}]});
     let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": pod});
     let selector = json!({"matchLabels": {"a": "b"}});
-    let of = |api_version: &str, kind: &str, spec: Value| {
-        json!({"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec})
-    };
+    let of = |api_version: &str, kind: &str, spec: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec});
     vec![
         of("v1", "Pod", pod.clone()),
-        of("apps/v1", "Deployment", json!({"replicas": 3, "selector": selector, "template": template,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}}})),
-        of("apps/v1", "StatefulSet", json!({"serviceName": "s", "selector": selector, "template": template,
+        of(
+            "apps/v1",
+            "Deployment",
+            json!({"replicas": 3, "selector": selector, "template": template,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}}}),
+        ),
+        of(
+            "apps/v1",
+            "StatefulSet",
+            json!({"serviceName": "s", "selector": selector, "template": template,
             "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"],
-                "resources": {"requests": {"storage": "1Gi"}}}}]})),
-        of("v1", "Service", json!({"selector": {"a": "b"}, "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"],
-            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "ports": [{"name": "p", "port": 80, "targetPort": "http"}]})),
-        of("batch/v1", "CronJob", json!({"schedule": "*/5 * * * *", "timeZone": "Etc/UTC",
-            "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}})),
-        of("networking.k8s.io/v1", "NetworkPolicy", json!({"podSelector": selector, "policyTypes": ["Ingress"],
-            "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 80, "endPort": 90}]}]})),
-        of("autoscaling/v2", "HorizontalPodAutoscaler", json!({"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"},
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]})),
+                "resources": {"requests": {"storage": "1Gi"}}}}]}),
+        ),
+        of(
+            "v1",
+            "Service",
+            json!({"selector": {"a": "b"}, "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "ports": [{"name": "p", "port": 80, "targetPort": "http"}]}),
+        ),
+        of(
+            "batch/v1",
+            "CronJob",
+            json!({"schedule": "*/5 * * * *", "timeZone": "Etc/UTC",
+            "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}),
+        ),
+        of(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            json!({"podSelector": selector, "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}], "ports": [{"port": 80, "endPort": 90}]}]}),
+        ),
+        of(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            json!({"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"},
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]}),
+        ),
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "b"}, "binaryData": {"c": "AAE="}}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta,
             "rules": [{"apiGroups": ["*"], "resources": ["pods"], "verbs": ["get"]}, {"nonResourceURLs": ["/a/*"], "verbs": ["get"]}]}),

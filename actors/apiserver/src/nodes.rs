@@ -46,8 +46,7 @@ impl DialError {
 }
 
 /// A stream on its way.
-pub type NodeDialing<'a> =
-    Pin<Box<dyn Future<Output = Result<Box<dyn NodeIo>, DialError>> + Send + 'a>>;
+pub type NodeDialing<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn NodeIo>, DialError>> + Send + 'a>>;
 
 /// Opens byte streams to nodes.
 pub trait NodeDialer: Send + Sync {

@@ -116,7 +116,8 @@ pub(crate) async fn custom_api_services(server: &Arc<Server>) -> Result<(), Fail
             continue;
         }
         let priority = (CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY);
-        create(server, REGISTRATION, "v1", API_SERVICES, &api_service(group, version, "true", priority)).await?;
+        create(server, REGISTRATION, "v1", API_SERVICES, &api_service(group, version, "true", priority))
+            .await?;
     }
     for found in server.view.list(REGISTRATION, API_SERVICES, None) {
         let (metadata, spec) = (found.at("metadata"), found.at("spec"));

@@ -120,6 +120,7 @@ pub(crate) struct DataDirArg {
 pub(crate) struct UpArgs {
     /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
     #[arg(long, value_name = "FILE")]
+    #[allow(dead_code, reason = "the file is read before the flags are")]
     pub(crate) config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -160,6 +161,7 @@ pub(crate) struct UpArgs {
 pub(crate) struct MachineArgs {
     /// A YAML file whose entries stand for flags, by their names without the dashes; flags on the command line win.
     #[arg(long, value_name = "FILE")]
+    #[allow(dead_code, reason = "the file is read before the flags are")]
     pub(crate) config: Option<PathBuf>,
 
     #[command(flatten)]

@@ -167,7 +167,9 @@ impl FlowGate {
         let now = self.now_us();
         let due = self.look_us.load(Ordering::Relaxed);
         let next = now.saturating_add(LOOK_US);
-        if now < due || self.look_us.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if now < due
+            || self.look_us.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
             return;
         }
         let found = (objects.revision(GROUP, SCHEMAS), objects.revision(GROUP, LEVELS));

@@ -20,13 +20,17 @@ fn configuration(queues: u32) -> MemoryObjects {
     for object in [schema("all", "*", "small"), schema("a-root", "root", "free")] {
         objects.put(GROUP, SCHEMAS, object);
     }
-    let response = json!({"type": "Queue", "queuing": {"queues": queues, "handSize": 1, "queueLengthLimit": 2}});
+    let response =
+        json!({"type": "Queue", "queuing": {"queues": queues, "handSize": 1, "queueLengthLimit": 2}});
     objects.put(GROUP, LEVELS, level("free", json!({"type": "Exempt"})));
     objects.put(
         GROUP,
         LEVELS,
-        level("small", json!({"type": "Limited", "limited": {"nominalConcurrencyShares": 1000,
-            "lendablePercent": 0, "limitResponse": response}})),
+        level(
+            "small",
+            json!({"type": "Limited", "limited": {"nominalConcurrencyShares": 1000,
+            "lendablePercent": 0, "limitResponse": response}}),
+        ),
     );
     objects
 }

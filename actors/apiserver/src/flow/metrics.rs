@@ -120,8 +120,10 @@ impl FlowMetrics {
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _infallible =
-        writeln!(out, "# HELP apiserver_flowcontrol_{name} {help}\n# TYPE apiserver_flowcontrol_{name} {kind}");
+    let _infallible = writeln!(
+        out,
+        "# HELP apiserver_flowcontrol_{name} {help}\n# TYPE apiserver_flowcontrol_{name} {kind}"
+    );
 }
 
 fn line(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {

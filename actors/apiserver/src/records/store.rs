@@ -272,8 +272,11 @@ impl Records {
         let request = OpenRequest::new(&ids);
         let room = if commit.reserved { Room::Reserved } else { Room::Ordinary };
         let transaction = Transaction { guards: commit.guards, operations: commit.operations, room };
-        let proposal =
-            Proposal { request: Some(request.id), fence: commit.fence, entry: Entry::Transaction(transaction) };
+        let proposal = Proposal {
+            request: Some(request.id),
+            fence: commit.fence,
+            entry: Entry::Transaction(transaction),
+        };
         let proposed = store.propose(proposal, WRITE_TIMEOUT).await;
         drop(request);
         let committed = proposed?;

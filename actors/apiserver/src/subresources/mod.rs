@@ -40,7 +40,8 @@ pub(crate) async fn serve(server: &Arc<Server>, scope: &Scope, body: Bytes) -> R
         ("binding", _) => binding::bind(server, scope, &body).await,
         ("eviction", _) => eviction::evict(server, scope, &body).await,
         ("log" | "exec" | "attach" | "portforward" | "proxy", _) => {
-            let why = format!("{}/{} is a connection: ask over HTTPS", scope.kind.plural, scope.info.subresource);
+            let why =
+                format!("{}/{} is a connection: ask over HTTPS", scope.kind.plural, scope.info.subresource);
             Err(Status::bad_request(why))
         }
         (name, _) => Err(Status::plain(501, format!("the subresource {name} is not built into this server"))),

@@ -35,9 +35,7 @@ impl LogOptions {
         };
         let since_time = match query.text("sinceTime") {
             "" | "null" => None,
-            text => {
-                Some(Moment::parse_time(text).map_err(|error| Status::bad_request(error.to_string()))?)
-            }
+            text => Some(Moment::parse_time(text).map_err(|error| Status::bad_request(error.to_string()))?),
         };
         let options = Self {
             container: query.text("container").to_owned(),
@@ -96,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_the_client_asks_is_what_the_kubelet_is_asked() {
-        let query = Query::parse("follow=true&tailLines=0&sinceTime=2024-01-02T03:04:05.5Z&limitBytes=9&previous=false");
+        let query = Query::parse(
+            "follow=true&tailLines=0&sinceTime=2024-01-02T03:04:05.5Z&limitBytes=9&previous=false",
+        );
         let options = LogOptions::parse(&query, "p").unwrap();
         let wanted = [
             ("follow", "true"),
@@ -106,8 +106,14 @@ mod tests {
         ];
         let found = options.pairs();
         assert_eq!(found.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), wanted);
-        for (bad, code) in [("tailLines=x", 400), ("tailLines=-1", 422), ("sinceTime=now", 400),
-            ("sinceTime=2024-01-02T03:04:05Z&sinceSeconds=1", 422), ("limitBytes=0", 422), ("stream=Stdout", 422)] {
+        for (bad, code) in [
+            ("tailLines=x", 400),
+            ("tailLines=-1", 422),
+            ("sinceTime=now", 400),
+            ("sinceTime=2024-01-02T03:04:05Z&sinceSeconds=1", 422),
+            ("limitBytes=0", 422),
+            ("stream=Stdout", 422),
+        ] {
             assert_eq!(LogOptions::parse(&Query::parse(bad), "p").unwrap_err().code, code, "{bad}");
         }
     }

@@ -39,8 +39,15 @@ fn custom_groups_have_an_api_service_and_watches_end_with_their_definition() {
         };
         let (events, ()) = tokio::join!(watching, ending);
         assert!(events.text.contains("\"type\":\"ADDED\""), "{}", events.text);
-        assert!(events.text.contains("\"type\":\"DELETED\""), "what happened before is told: {}", events.text);
-        until("it is registered no more", async || api.ask("admin", "GET", registered, "").await.status == 404).await;
+        assert!(
+            events.text.contains("\"type\":\"DELETED\""),
+            "what happened before is told: {}",
+            events.text
+        );
+        until("it is registered no more", async || {
+            api.ask("admin", "GET", registered, "").await.status == 404
+        })
+        .await;
     });
 }
 
@@ -48,7 +55,9 @@ fn custom_groups_have_an_api_service_and_watches_end_with_their_definition() {
 fn every_actor_can_be_killed() {
     Api::start().run(async |api| {
         let admin = api.admin();
-        for name in ["bootstrap", "definitions", "endpoints", "certificate", "listener", "flow-schemas", "watches"] {
+        for name in
+            ["bootstrap", "definitions", "endpoints", "certificate", "listener", "flow-schemas", "watches"]
+        {
             assert!(api.kill(name), "{name} is there");
         }
         // Watches end and begin again.
@@ -87,7 +96,8 @@ fn endpoints_name_the_servers_that_live() {
         assert_eq!(found["subsets"][0]["ports"][0]["port"], 6443);
         // What others write is mended.
         let mut wrong = found.clone();
-        wrong["subsets"] = json!([{"addresses": [{"ip": "10.9.9.9"}], "ports": [{"name": "https", "port": 1}]}]);
+        wrong["subsets"] =
+            json!([{"addresses": [{"ip": "10.9.9.9"}], "ports": [{"name": "https", "port": 1}]}]);
         assert_eq!(api.ask("admin", "PUT", endpoints, &wrong.to_string()).await.status, 200);
         until("it is mended", async || {
             let found = api.ask("admin", "GET", endpoints, "").await.json();

@@ -75,7 +75,8 @@ fn a_flood_does_not_starve_another_flow() {
         assert!(turned > 0, "48 clients on one seat fill their queues");
         let metrics = api.ask("admin", "GET", "/metrics", "").await.text;
         for name in ["dispatched_requests_total", "rejected_requests_total"] {
-            let line = format!("apiserver_flowcontrol_{name}{{flow_schema=\"narrow\",priority_level=\"narrow\"");
+            let line =
+                format!("apiserver_flowcontrol_{name}{{flow_schema=\"narrow\",priority_level=\"narrow\"");
             assert!(metrics.contains(&line), "{name}: {metrics}");
         }
     });

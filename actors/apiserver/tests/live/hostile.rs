@@ -88,7 +88,8 @@ fn parameters_that_make_no_sense() {
 fn patterns_that_explode_elsewhere() {
     Api::start().run(async |api| {
         let admin = api.admin();
-        let crds = Resource { group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions" };
+        let crds =
+            Resource { group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions" };
         let definition = json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1",
             "metadata": {"name": "bombs.example.com"},
             "spec": {"group": "example.com", "scope": "Namespaced",
@@ -98,15 +99,23 @@ fn patterns_that_explode_elsewhere() {
                         "text": {"type": "string", "pattern": "^(a+)+$"}}}}}}}]}});
         admin.create(crds, Place::default(), &definition).await.unwrap();
         let bombs = "/apis/example.com/v1/namespaces/default/bombs";
-        super::kit::until("the kind is served", async || api.ask("admin", "GET", bombs, "").await.status == 200).await;
+        super::kit::until("the kind is served", async || {
+            api.ask("admin", "GET", bombs, "").await.status == 200
+        })
+        .await;
         let bomb = json!({"kind": "Bomb", "apiVersion": "example.com/v1", "metadata": {"name": "b"},
             "spec": {"text": format!("{}!", "a".repeat(100_000))}});
         let started = std::time::Instant::now();
         let answer = api.ask("admin", "POST", bombs, &bomb.to_string()).await;
         assert_eq!(answer.status, 422, "{}", answer.text);
         assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-        let wide = definition.to_string().replace("^(a+)+$", "(((a{1000}){1000}){1000}){1000}").replace("bomb", "wide").replace("Bomb", "Wide");
-        let answer = api.ask("admin", "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &wide).await;
+        let wide = definition
+            .to_string()
+            .replace("^(a+)+$", "(((a{1000}){1000}){1000}){1000}")
+            .replace("bomb", "wide")
+            .replace("Bomb", "Wide");
+        let answer =
+            api.ask("admin", "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &wide).await;
         assert_eq!(answer.status, 422, "a pattern that cannot be compiled: {}", answer.text);
     });
 }

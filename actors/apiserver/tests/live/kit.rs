@@ -11,9 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use trireme_access::User;
-use trireme_apiserver::{
-    ApiClient, ApiHandler, ApiService, ApiServiceParts, Mode, Server, ServerConfig,
-};
+use trireme_apiserver::{ApiClient, ApiHandler, ApiService, ApiServiceParts, Mode, Server, ServerConfig};
 use trireme_http::{Handler, Peer, PeerCertificateState, Reply, Request, RequestBody};
 use trireme_kernel::{Kernel, KernelConfig, SupervisorSpec};
 use trireme_pki::{
@@ -56,7 +54,8 @@ impl Api {
     pub(crate) fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
-        let kernel = Kernel::start(KernelConfig { io_threads: 2, arbiters: 1, ..KernelConfig::new("s1") }).unwrap();
+        let kernel =
+            Kernel::start(KernelConfig { io_threads: 2, arbiters: 1, ..KernelConfig::new("s1") }).unwrap();
         let me = IdentityName::new(IdentityKind::Server, "s1").unwrap();
         let host = StoreHost::new(HostParts {
             me: me.clone(),
@@ -127,10 +126,7 @@ impl Api {
     }
 
     /// Runs a test's work on the I/O runtime, then stops everything.
-    pub(crate) fn run<T: Send + 'static>(
-        self,
-        work: impl AsyncFnOnce(&Self) -> T,
-    ) -> T {
+    pub(crate) fn run<T: Send + 'static>(self, work: impl AsyncFnOnce(&Self) -> T) -> T {
         let io = self.kernel.io().clone();
         let out = io.block_on(work(&self));
         io.block_on(async {
@@ -146,7 +142,14 @@ impl Api {
         self.ask_as(token, method, target, "application/json", body).await
     }
 
-    pub(crate) async fn ask_as(&self, token: &str, method: &str, target: &str, kind: &str, body: &str) -> Answer {
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        method: &str,
+        target: &str,
+        kind: &str,
+        body: &str,
+    ) -> Answer {
         let head = http::Request::builder()
             .method(method)
             .uri(target)

@@ -99,9 +99,12 @@ async fn streams(program: &Path, config: &Path, kubelet: &FakeKubelet) {
 
 async fn forward(program: &Path, config: &Path, websockets: &str) {
     let mut command = kubectl(program, config);
-    command
-        .env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets)
-        .args(["port-forward", "--address=127.0.0.1", "pod/p", ":8080"]);
+    command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", websockets).args([
+        "port-forward",
+        "--address=127.0.0.1",
+        "pod/p",
+        ":8080",
+    ]);
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();

@@ -28,7 +28,12 @@ pub(crate) async fn world(api: &Api) {
         let node = json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": name}});
         admin.create(NODES, Place::default(), &node).await.unwrap();
     }
-    let pods = [("p", "n1", vec!["c"]), ("two", "n1", vec!["a", "b"]), ("lost", "gone", vec!["c"]), ("idle", "", vec!["c"])];
+    let pods = [
+        ("p", "n1", vec!["c"]),
+        ("two", "n1", vec!["a", "b"]),
+        ("lost", "gone", vec!["c"]),
+        ("idle", "", vec!["c"]),
+    ];
     for (name, node, containers) in pods {
         let containers: Vec<_> = containers
             .iter()
@@ -87,8 +92,12 @@ fn logs_are_the_kubelets() {
             ("p/log?previous=true", 400, "previous terminated container \"c\" in pod \"p\" not found"),
             ("two/log", 400, "a container name must be specified for pod two, choose one of: [a b]"),
             ("two/log?container=z", 400, "container z is not valid for pod two"),
-            ("p/log?tailLines=-1", 422, "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater \
-                than or equal to 0"),
+            (
+                "p/log?tailLines=-1",
+                422,
+                "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater \
+                than or equal to 0",
+            ),
             ("none/log", 404, "pods \"none\" not found"),
         ];
         for (rest, status, message) in cases {
@@ -100,7 +109,11 @@ fn logs_are_the_kubelets() {
         assert_eq!(log("idle/log").await.status, 204);
         let lost = log("lost/log").await;
         assert_eq!(lost.status, 500);
-        assert!(lost.text.contains("error dialing backend") && lost.text.contains("not connected"), "{}", lost.text);
+        assert!(
+            lost.text.contains("error dialing backend") && lost.text.contains("not connected"),
+            "{}",
+            lost.text
+        );
         let nobody = api.ask("nobody", "GET", "/api/v1/namespaces/default/pods/p/log", "").await;
         assert_eq!(nobody.status, 403);
         let metrics = api.ask("admin", "GET", "/metrics", "").await.text;
@@ -115,7 +128,11 @@ fn commands_need_a_container_a_host_and_an_upgrade() {
         api.server().set_node_dialer(Arc::new(FakeKubelet::default()));
         let cases = [
             ("p/exec?command=ls&stdout=1", 400, "Upgrade request required"),
-            ("two/exec?command=ls", 400, "a container name must be specified for pod two, choose one of: [a b]"),
+            (
+                "two/exec?command=ls",
+                400,
+                "a container name must be specified for pod two, choose one of: [a b]",
+            ),
             ("two/attach?container=z", 400, "container z is not valid for pod two"),
             ("idle/exec?command=ls", 400, "pod idle does not have a host assigned"),
             ("idle/portforward", 400, "pod idle does not have a host assigned"),
@@ -182,7 +199,10 @@ fn proxies_reach_pods_services_and_kubelets() {
         assert_eq!(get("/api/v1/nodes/n1/proxy/stats/summary").await.text, "kubelet /stats/summary");
         assert_eq!(get("/api/v1/nodes/none/proxy/x").await.status, 404);
         let moved = get(&format!("{base}/pods/p/proxy?a=1")).await;
-        assert_eq!((moved.status, moved.headers["location"].to_str().unwrap()), (301, "/api/v1/namespaces/default/pods/p/proxy/?a=1"));
+        assert_eq!(
+            (moved.status, moved.headers["location"].to_str().unwrap()),
+            (301, "/api/v1/namespaces/default/pods/p/proxy/?a=1")
+        );
         let found = get(&format!("{base}/pods/p/proxy/old")).await;
         assert_eq!(found.headers["location"].to_str().unwrap(), format!("{base}/pods/p/proxy/new"));
         for (path, status, message) in [
@@ -191,7 +211,11 @@ fn proxies_reach_pods_services_and_kubelets() {
             ("pods/a:b:c:d/proxy/x", 400, "invalid pod request \"a:b:c:d\""),
         ] {
             let answer = get(&format!("{base}/{path}")).await;
-            assert_eq!((answer.status, answer.json()["message"].as_str().unwrap()), (status, message), "{path}");
+            assert_eq!(
+                (answer.status, answer.json()["message"].as_str().unwrap()),
+                (status, message),
+                "{path}"
+            );
         }
     });
 }

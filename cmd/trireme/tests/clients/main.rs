@@ -52,16 +52,20 @@ fn the_javascript_client() {
         println!("SKIPPED: TRIREME_NODE_MODULES names no folder with node_modules/@kubernetes/client-node");
         return;
     };
-    if Command::new("node").arg("--version").output().is_err() {
-        println!("SKIPPED: no node on PATH");
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     // Modules are looked for beside the script.
     std::os::unix::fs::symlink(modules.join("node_modules"), folder.path().join("node_modules"))
         .expect("a link");
     let script = folder.path().join("clients.mjs");
     std::fs::write(&script, include_str!("clients.mjs")).expect("a file");
+    let mut probe = Command::new("node");
+    probe
+        .args(["-e", "import('@kubernetes/client-node').catch(() => process.exit(1))"])
+        .current_dir(folder.path());
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: no node on PATH that loads @kubernetes/client-node of {}", modules.display());
+        return;
+    }
     let (cluster, kubeconfig) = cluster(folder.path());
     let output =
         Command::new("node").arg(&script).env("KUBECONFIG", &kubeconfig).output().expect("node runs");

@@ -171,11 +171,8 @@ impl Front {
             tasks: shared.tasks.clone(),
         };
         let places = shared.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
-        let door = Arc::new(Door {
-            listener,
-            places: Arc::new(Semaphore::new(places)),
-            last: AtomicU64::new(0),
-        });
+        let door =
+            Arc::new(Door { listener, places: Arc::new(Semaphore::new(places)), last: AtomicU64::new(0) });
         let acceptor = Acceptor(Arc::new(move || Box::pin(accept(door.clone(), shared.clone()))));
         Ok((front, acceptor))
     }

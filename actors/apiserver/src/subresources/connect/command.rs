@@ -59,7 +59,9 @@ fn parameters(verb: &str, query: &Query) -> String {
         return if ports.is_empty() { ports } else { format!("port={}", encode_component(&ports)) };
     }
     if verb == "exec" {
-        pairs.extend(query.all("command").into_iter().map(|word| format!("command={}", encode_component(word))));
+        pairs.extend(
+            query.all("command").into_iter().map(|word| format!("command={}", encode_component(word))),
+        );
     }
     let streams = [("stderr", "error"), ("stdin", "input"), ("stdout", "output"), ("tty", "tty")];
     pairs.extend(
@@ -72,8 +74,12 @@ fn parameters(verb: &str, query: &Query) -> String {
 fn options(kind: &str, query: &Query) -> serde_json::Value {
     let mut out = json!({"kind": kind, "apiVersion": "v1"});
     if kind == "PodPortForwardOptions" {
-        let ports: Vec<i32> =
-            query.all("ports").iter().flat_map(|list| list.split(',')).filter_map(|p| p.parse().ok()).collect();
+        let ports: Vec<i32> = query
+            .all("ports")
+            .iter()
+            .flat_map(|list| list.split(','))
+            .filter_map(|p| p.parse().ok())
+            .collect();
         if !ports.is_empty() {
             out["ports"] = json!(ports);
         }
@@ -99,7 +105,8 @@ mod tests {
 
     #[test]
     fn the_kubelet_is_asked_in_its_own_words() {
-        let query = Query::parse("command=sh&command=-c&command=echo+a%26b&stdin=true&stdout=1&stderr=false&tty");
+        let query =
+            Query::parse("command=sh&command=-c&command=echo+a%26b&stdin=true&stdout=1&stderr=false&tty");
         assert_eq!(
             parameters("exec", &query),
             "command=sh&command=-c&command=echo%20a%26b&input=1&output=1&tty=1"

@@ -8,8 +8,8 @@
 
 mod command;
 mod container;
-mod log;
 mod location;
+mod log;
 mod proxy;
 mod split_name;
 

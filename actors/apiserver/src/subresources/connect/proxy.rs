@@ -158,7 +158,8 @@ fn target(server: &Server, subsets: &[Value], port: &str, random: usize) -> Opti
             let Some(pod) = pod else { continue };
             let ip = address.text("ip");
             let status = pod.at("status");
-            let owns = status.text("podIP") == ip || status.list("podIPs").iter().any(|own| own.text("ip") == ip);
+            let owns =
+                status.text("podIP") == ip || status.list("podIPs").iter().any(|own| own.text("ip") == ip);
             if let Some(parsed) = proxyable(ip).filter(|_| owns) {
                 return Some((pod.at("spec").text("nodeName").to_owned(), SocketAddr::new(parsed, number)));
             }
@@ -216,7 +217,16 @@ mod tests {
 
     #[test]
     fn nobody_is_led_to_the_server_itself() {
-        for no in ["127.0.0.1", "::1", "0.0.0.0", "169.254.169.254", "fe80::1", "224.0.0.1", "::ffff:127.0.0.1", "x"] {
+        for no in [
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",
+            "169.254.169.254",
+            "fe80::1",
+            "224.0.0.1",
+            "::ffff:127.0.0.1",
+            "x",
+        ] {
             assert_eq!(proxyable(no), None, "{no}");
         }
         for yes in ["10.0.0.5", "192.168.1.1", "fd00::5"] {

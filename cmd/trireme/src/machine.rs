@@ -16,7 +16,8 @@ use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
 use trireme_manager::{ControllerSettings, Manager};
 use trireme_pki::{
-    IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile, install_crypto_provider,
+    ClusterAuthority, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
+    install_crypto_provider,
 };
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
 use trireme_process::{
@@ -158,13 +159,8 @@ impl Machine {
         });
         let api = api.transpose()?;
         // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
-        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
-        let manager = api.as_ref().filter(|(_, args)| leads(args));
-        let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
-            let root_certificates = authority.certificate().to_pem();
-            Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
-        });
-        let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
+        let authority = membership.authority.as_ref();
+        let leading = serving.map(|serving| Leading::new(serving, api.as_ref(), authority)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
         Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, data })
@@ -292,7 +288,16 @@ struct Leading {
 }
 
 impl Leading {
-    fn new(serving: Serving<'_>, manager: Option<Manager>) -> anyhow::Result<Self> {
+    fn new(
+        serving: Serving<'_>,
+        api: Option<&(ApiService, ApiArgs)>,
+        authority: Option<&Arc<ClusterAuthority>>,
+    ) -> anyhow::Result<Self> {
+        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
+        let manager = api.filter(|(_, args)| leads(args)).zip(authority).map(|((api, _), authority)| {
+            let root_certificates = authority.certificate().to_pem();
+            Manager::new(Arc::clone(api.server()), ControllerSettings { root_certificates })
+        });
         let scheduler = serving.api.runs(Component::Scheduler);
         let scheduler = scheduler.then(|| crate::api::scheduler_settings(serving.api)).transpose()?;
         Ok(Self {

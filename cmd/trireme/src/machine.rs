@@ -172,17 +172,8 @@ impl Machine {
         });
         let api = api.transpose()?;
         // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
-        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
-        let manager = api.as_ref().filter(|(_, args)| leads(args));
-        let manager = manager.zip(membership.authority.as_ref()).map(|((api, _), authority)| {
-            let root_certificates = authority.certificate().to_pem();
-            let pod_ranges =
-                serving.map_or_else(|| Ok(Vec::new()), |serving| crate::node::pod_ranges(serving.node))?;
-            let settings = ControllerSettings { root_certificates, pod_ranges };
-            anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
-        });
-        let manager = manager.transpose()?;
-        let leading = serving.map(|serving| Leading::new(serving, manager)).transpose()?;
+        let authority = membership.authority.as_ref();
+        let leading = serving.map(|serving| Leading::new(serving, api.as_ref(), authority)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
         let node = serving.filter(|serving| serving.api.runs(Component::Node));
@@ -356,7 +347,19 @@ struct Leading {
 }
 
 impl Leading {
-    fn new(serving: Serving<'_>, manager: Option<Manager>) -> anyhow::Result<Self> {
+    fn new(
+        serving: Serving<'_>,
+        api: Option<&(ApiService, ApiArgs)>,
+        authority: Option<&Arc<ClusterAuthority>>,
+    ) -> anyhow::Result<Self> {
+        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
+        let manager = api.filter(|(_, args)| leads(args)).zip(authority).map(|((api, _), authority)| {
+            let root_certificates = authority.certificate().to_pem();
+            let pod_ranges = crate::node::pod_ranges(serving.node)?;
+            let settings = ControllerSettings { root_certificates, pod_ranges };
+            anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
+        });
+        let manager = manager.transpose()?;
         let scheduler = serving.api.runs(Component::Scheduler);
         let scheduler = scheduler.then(|| crate::api::scheduler_settings(serving.api)).transpose()?;
         Ok(Self {

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-/// Bytes read for one kept byte at most: stamps are longer than most lines.
-const STAMP_FACTOR: u64 = 8;
+/// What stands in front of a line: moment, stream, tag and blanks.
+const STAMP_BYTES: usize = 64;
 
 /// At most `bytes` and `lines` of the log's end; empty when there is none.
 pub(super) async fn last_lines(path: &Path, bytes: usize, lines: usize) -> String {
     let Ok(mut file) = tokio::fs::File::open(path).await else { return String::new() };
     let length = file.metadata().await.map(|own| own.len()).unwrap_or(0);
-    let wanted = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(STAMP_FACTOR);
+    // One line more than is kept, because the first one read may have lost its beginning.
+    let wanted = bytes.saturating_add(lines.saturating_add(1).saturating_mul(STAMP_BYTES));
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
     let from = length.saturating_sub(wanted);
     if file.seek(std::io::SeekFrom::Start(from)).await.is_err() {
         return String::new();

@@ -40,7 +40,6 @@ fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
         node_name: Some(args.node_name.clone().unwrap_or_else(|| "s1".to_owned())),
         ready_file: args.ready_file.clone(),
         stop_on_stdin_eof: false,
-        config: None,
     };
     machine::run_server(&ServerArgs {
         store_history: crate::durations::HISTORY_DEFAULT,

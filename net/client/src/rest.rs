@@ -100,12 +100,14 @@ impl Rest {
     /// # Errors
     /// As [`Rest::open`].
     pub async fn from_text(kubeconfig: &str) -> Result<Self, ClientError> {
-        let read = Kubeconfig::from_yaml(kubeconfig).map_err(|error| ClientError::Config(error.to_string()))?;
+        let read =
+            Kubeconfig::from_yaml(kubeconfig).map_err(|error| ClientError::Config(error.to_string()))?;
         Self::read(read, None).await.map_err(ClientError::Config)
     }
 
     async fn read(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, String> {
-        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         Self::connect(config.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
     }

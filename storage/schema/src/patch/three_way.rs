@@ -35,7 +35,13 @@ fn maps(last: &Value, wanted: &Value, live: &Value, of: Option<TypeRef<'_>>) -> 
                 }
             }
             (Value::Array(value), Value::Array(there)) if rule.merge => {
-                lists(key, [items(before), value, there], &rule, child.and_then(|list| list.item()), &mut patch);
+                lists(
+                    key,
+                    [items(before), value, there],
+                    &rule,
+                    child.and_then(|list| list.item()),
+                    &mut patch,
+                );
             }
             (value, there) if value == there => {}
             (value, _) => {
@@ -114,8 +120,12 @@ mod tests {
     #[test]
     fn lists_merge_by_key_and_by_value() {
         let of = lookup("", "v1", "Pod").unwrap();
-        let last = pod(json!([{"name": "a", "image": "a:1", "tty": true}, {"name": "old", "image": "o"}]), json!(["x/y"]));
-        let wanted = pod(json!([{"name": "a", "image": "a:2"}, {"name": "new", "image": "n"}]), json!(["x/z"]));
+        let last = pod(
+            json!([{"name": "a", "image": "a:1", "tty": true}, {"name": "old", "image": "o"}]),
+            json!(["x/y"]),
+        );
+        let wanted =
+            pod(json!([{"name": "a", "image": "a:2"}, {"name": "new", "image": "n"}]), json!(["x/z"]));
         let live = pod(
             json!([{"name": "a", "image": "a:1", "tty": true, "imagePullPolicy": "Always"}, {"name": "old", "image": "o"},
                    {"name": "injected", "image": "i"}]),
@@ -129,7 +139,8 @@ mod tests {
         assert_eq!(patch, expected);
         let mut after = live;
         apply_strategic_patch(&mut after, patch, of).unwrap();
-        let names: Vec<&str> = items(&after["spec"]["containers"]).iter().filter_map(|c| c["name"].as_str()).collect();
+        let names: Vec<&str> =
+            items(&after["spec"]["containers"]).iter().filter_map(|c| c["name"].as_str()).collect();
         assert_eq!(names.len(), 3, "{names:?}");
         assert!(names.contains(&"injected") && names.contains(&"new") && !names.contains(&"old"));
         assert_eq!(three_way_patch(&wanted, &wanted, &after, of), json!({}));

@@ -114,7 +114,8 @@ pub(crate) fn run(command: &ImageCommand) -> anyhow::Result<()> {
             } else {
                 Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?)
             };
-            for image in import(&*open(data)?, archive, tag.as_deref())? {
+            let store = open(data)?;
+            for image in import(&store, archive, tag.as_deref())? {
                 print(&format!("imported {} {}", image.image.tags.join(" "), image.image.id));
             }
             Ok(())
@@ -132,7 +133,8 @@ pub(crate) fn run(command: &ImageCommand) -> anyhow::Result<()> {
         ImageCommand::Ls { data, output } => list(&open(data)?.images()?, *output),
         ImageCommand::Rm { data, images } => remove(data, images),
         ImageCommand::Build(args) => {
-            let built = build(&*open(&args.data)?, &request(args)?)?;
+            let store = open(&args.data)?;
+            let built = build(&store, &request(args)?)?;
             print(&format!("built {} {}", built.image.tags.join(" "), built.image.id));
             Ok(())
         }

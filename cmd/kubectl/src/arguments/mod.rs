@@ -1,8 +1,14 @@
 //! The command line.
 
+mod create;
+mod operations;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::create::{CreateKind, CreateSecret};
+pub(crate) use self::operations::{ApiResources, Auth, Drain, Node, Rollout, Version, Wait};
 
 /// Controls the cluster. Commands, flags and output are those of upstream's kubectl.
 #[derive(Debug, Parser)]
@@ -189,113 +195,6 @@ pub(crate) struct Create {
     pub(crate) kind: Option<CreateKind>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum CreateKind {
-    /// Create a namespace with the specified name
-    #[command(alias = "ns")]
-    Namespace { name: String },
-    /// Create a deployment with the specified name
-    #[command(alias = "deploy")]
-    Deployment {
-        name: String,
-        /// Image names to run
-        #[arg(long, required = true)]
-        image: Vec<String>,
-        /// Number of replicas to create
-        #[arg(short, long, default_value_t = 1)]
-        replicas: u32,
-        /// The container port that this deployment exposes
-        #[arg(long)]
-        port: Option<u16>,
-        /// Command of the container
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
-    /// Create a config map from a local file, directory or literal value
-    #[command(alias = "cm")]
-    Configmap {
-        name: String,
-        /// key=value
-        #[arg(long)]
-        from_literal: Vec<String>,
-        /// [key=]file
-        #[arg(long)]
-        from_file: Vec<String>,
-    },
-    /// Create a secret using a specified subcommand
-    #[command(subcommand)]
-    Secret(CreateSecret),
-    /// Create a service account with the specified name
-    #[command(alias = "sa")]
-    Serviceaccount { name: String },
-    /// Create a job with the specified name
-    Job {
-        name: String,
-        /// Image name to run
-        #[arg(long)]
-        image: Option<String>,
-        /// The resource to create a job from (only cronjob is supported)
-        #[arg(long)]
-        from: Option<String>,
-        /// Command of the container
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
-    /// Request a service account token
-    Token {
-        name: String,
-        /// Requested lifetime, such as 10m
-        #[arg(long)]
-        duration: Option<String>,
-        /// Audience of the token
-        #[arg(long)]
-        audience: Vec<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CreateSecret {
-    /// Create a secret from a local file, directory, or literal value
-    Generic {
-        name: String,
-        /// key=value
-        #[arg(long)]
-        from_literal: Vec<String>,
-        /// [key=]file
-        #[arg(long)]
-        from_file: Vec<String>,
-        /// The type of secret to create
-        #[arg(long = "type")]
-        of_type: Option<String>,
-    },
-    /// Create a TLS secret
-    Tls {
-        name: String,
-        /// Path to PEM encoded public key certificate
-        #[arg(long)]
-        cert: PathBuf,
-        /// Path to private key associated with given certificate
-        #[arg(long)]
-        key: PathBuf,
-    },
-    /// Create a secret for use with a container registry
-    DockerRegistry {
-        name: String,
-        /// Server location for the registry
-        #[arg(long, default_value = "https://index.docker.io/v1/")]
-        docker_server: String,
-        /// Username for registry authentication
-        #[arg(long)]
-        docker_username: String,
-        /// Password for registry authentication
-        #[arg(long)]
-        docker_password: String,
-        /// Email for the registry
-        #[arg(long, default_value = "")]
-        docker_email: String,
-    },
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     #[command(flatten)]
@@ -439,132 +338,4 @@ pub(crate) struct Exec {
     /// The command
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Rollout {
-    /// Show the status of the rollout
-    Status {
-        #[command(flatten)]
-        selection: Selection,
-        /// The length of time to wait before ending watch, zero means never
-        #[arg(long, default_value = "0s")]
-        timeout: String,
-        /// Watch the status of the rollout until it's done
-        #[arg(short, long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-        watch: bool,
-    },
-    /// View rollout history
-    History {
-        #[command(flatten)]
-        selection: Selection,
-        /// See the details, including podTemplate of the revision specified
-        #[arg(long, default_value_t = 0)]
-        revision: i64,
-    },
-    /// Undo a previous rollout
-    Undo {
-        #[command(flatten)]
-        selection: Selection,
-        /// The revision to rollback to; 0 is the last one
-        #[arg(long, default_value_t = 0)]
-        to_revision: i64,
-    },
-    /// Restart a resource
-    Restart(Selection),
-    /// Mark the provided resource as paused
-    Pause(Selection),
-    /// Resume a paused resource
-    Resume(Selection),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Wait {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-    /// delete, create, condition=NAME[=VALUE], jsonpath='{...}'[=VALUE]
-    #[arg(long = "for")]
-    pub(crate) what: String,
-    /// The length of time to wait before giving up
-    #[arg(long, default_value = "30s")]
-    pub(crate) timeout: String,
-    /// Select all resources in the namespace of the specified resource types
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Node {
-    /// Node names
-    pub(crate) nodes: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Drain {
-    /// Node names
-    pub(crate) nodes: Vec<String>,
-    /// Ignore DaemonSet-managed pods
-    #[arg(long)]
-    pub(crate) ignore_daemonsets: bool,
-    /// Continue even if there are pods using emptyDir
-    #[arg(long)]
-    pub(crate) delete_emptydir_data: bool,
-    /// Continue even if there are pods that do not declare a controller
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Period of time in seconds given to each pod to terminate gracefully
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    pub(crate) grace_period: i64,
-    /// The length of time to wait before giving up, zero means infinite
-    #[arg(long, default_value = "0s")]
-    pub(crate) timeout: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Auth {
-    /// Check whether an action is allowed
-    CanI {
-        /// VERB [TYPE | TYPE/NAME | NONRESOURCEURL]
-        words: Vec<String>,
-        /// Print all allowed actions
-        #[arg(long)]
-        list: bool,
-        /// Suppress output and just return the exit code
-        #[arg(short, long)]
-        quiet: bool,
-        /// SubResource such as pod/log or deployment/scale
-        #[arg(long, default_value = "")]
-        subresource: String,
-        /// Check the specified action in all namespaces
-        #[arg(short = 'A', long)]
-        all_namespaces: bool,
-    },
-    /// Check self subject attributes
-    Whoami,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ApiResources {
-    /// Limit to resources in the specified API group
-    #[arg(long)]
-    pub(crate) api_group: Option<String>,
-    /// If false, non-namespaced resources will be returned
-    #[arg(long)]
-    pub(crate) namespaced: Option<bool>,
-    /// Limit to resources that support the specified verbs
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) verbs: Vec<String>,
-    /// Output format: wide or name
-    #[arg(short, long)]
-    pub(crate) output: Option<String>,
-    /// Don't print headers
-    #[arg(long)]
-    pub(crate) no_headers: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Version {
-    /// Client version only
-    #[arg(long)]
-    pub(crate) client: bool,
 }

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result
 fn single(args: &UpArgs, log: &str, format: LogFormat) -> anyhow::Result<()> {
     crate::log::start(log, format)?;
     let machine = MachineArgs {
+        config: args.config.clone(),
         data: args.data.clone(),
         node_name: Some(args.node_name.clone().unwrap_or_else(|| "s1".to_owned())),
         ready_file: args.ready_file.clone(),

@@ -16,12 +16,11 @@ use trireme_kernel::{ChildError, SupervisorRef, SupervisorSpec};
 use trireme_kubelet::{AllowAll, Kubelet, KubeletConfig};
 use trireme_kubelet_core::evict::{Bound, Signal};
 use trireme_node::{PodNetwork, Runtime, RuntimeError};
-use trireme_proxy::{Kernel as ProxyKernel, Proxy, ProxyConfig, ServicesConfig};
+use trireme_proxy::{Kernel as ProxyKernel, PodRoutes, Proxy, ProxyConfig, ServicesConfig};
 use trireme_runtime::{Builtin, BuiltinConfig, Registries};
 
 use crate::dialer::LocalNode;
 use crate::https_api::HttpsApi;
-use crate::routes::PodRoutes;
 
 /// How long the node's actors may take to stop; containers go on.
 const STOP_GRACE: Duration = Duration::from_secs(6);
@@ -134,7 +133,7 @@ impl NodeHost {
             BackOff { first: Duration::from_millis(20), max: Duration::from_secs(5), jitter_percent: 20 };
         let spec = SupervisorSpec::new(format!("node/{}", self.parts.name));
         let tree = root.add_supervisor(spec.grace(STOP_GRACE).intensity(forever).back_off(back_off))?;
-        tree.add(PodRoutes::spec(&self.parts.name, Arc::clone(&self.network), self.api.clone()))?;
+        tree.add(PodRoutes::spec(self.parts.name.clone(), Arc::clone(&self.network), self.api.clone()))?;
         let proxy = ProxyConfig {
             node_name: self.parts.name.clone(),
             services: self.services(),

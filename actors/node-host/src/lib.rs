@@ -1,7 +1,7 @@
 //! A node, put together: runtime, pod network, kubelet, proxy and DNS of one machine.
 //!
 //! **Place in the supervision tree.** [`NodeHost::plant`] adds the supervisor `/node/<name>` with `kubelet`, `proxy`,
-//! `dns` and `network` ([`PodRoutes`]) below it.
+//! `dns` and the pod network's routes below it.
 //!
 //! The rooms know each other only by the traits of `trireme-node` and of the kubelet; here they are given to each other.
 //! The API is reached over HTTPS as `system:node:<name>` ([`HttpsApi`]), on servers and agents alike.
@@ -11,9 +11,7 @@
 mod dialer;
 mod host;
 mod https_api;
-mod routes;
 
 pub use dialer::LocalNode;
 pub use host::{NodeHost, NodeHostError, NodeParts};
 pub use https_api::HttpsApi;
-pub use routes::PodRoutes;

@@ -224,11 +224,15 @@ mod tests {
         assert_eq!((event["metadata"]["name"].as_str(), event["count"].as_i64()), (Some("a.ab"), Some(1)));
         assert_eq!(event["involvedObject"]["resourceVersion"], "7");
         assert_eq!(event["reportingComponent"], "replicaset-controller");
-        let Some(Telling::Again { name, patch, create, .. }) = correlator.take(&happening("x"), at(9), 0xCD) else {
+        let Some(Telling::Again { name, patch, create, .. }) = correlator.take(&happening("x"), at(9), 0xCD)
+        else {
             panic!()
         };
         assert_eq!((name.as_str(), patch["count"].as_i64()), ("a.ab", Some(2)));
-        assert_eq!((create["firstTimestamp"].clone(), create["lastTimestamp"].clone()), (at(5).to_time().into(), at(9).to_time().into()));
+        assert_eq!(
+            (create["firstTimestamp"].clone(), create["lastTimestamp"].clone()),
+            (at(5).to_time().into(), at(9).to_time().into())
+        );
     }
 
     #[test]

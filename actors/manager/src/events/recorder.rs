@@ -131,7 +131,8 @@ async fn carry_out(telling: Telling, client: &ApiClient) -> Result<(), Failure> 
             }
         }
     };
-    let place = client::Place { namespace: event.at("metadata").text("namespace"), ..client::Place::default() };
+    let place =
+        client::Place { namespace: event.at("metadata").text("namespace"), ..client::Place::default() };
     client.create(EVENTS, place, &event).await.map(drop)
 }
 

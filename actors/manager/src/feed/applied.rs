@@ -93,8 +93,8 @@ impl Applied {
 
 /// Decodes a stored version through the server's cache; what is damaged is logged.
 pub(crate) fn decode(records: &Records, object: &Object) -> Option<Arc<Value>> {
-    let decoded = Record::new(object).map_err(|error| error.to_string()).and_then(|record| {
-        records.decode(&record).map_err(|error| error.to_string())
-    });
+    let decoded = Record::new(object)
+        .map_err(|error| error.to_string())
+        .and_then(|record| records.decode(&record).map_err(|error| error.to_string()));
     decoded.inspect_err(|error| tracing::error!(%error, "an object is left out of a decision")).ok()
 }

@@ -72,7 +72,9 @@ impl Head {
 
 fn sum(texts: &[Cow<'_, str>]) -> u64 {
     let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
-    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
 }
 
 #[cfg(test)]
@@ -86,7 +88,8 @@ mod tests {
     #[test]
     fn owners_deletion_and_finalizers_are_read_from_the_stored_form() {
         let read = |metadata: serde_json::Value| {
-            let value = encode(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"a": [1]}}));
+            let value =
+                encode(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"a": [1]}}));
             Head::of(&Record::written(Key::from("/registry/core/pods/d/a"), value, Revision::new(3)).unwrap())
         };
         let plain = read(json!({"name": "a", "uid": "u"}));

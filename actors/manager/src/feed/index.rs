@@ -45,8 +45,11 @@ impl Index {
     pub(crate) fn new(revision: u64, objects: impl IntoIterator<Item = Arc<Object>>) -> Self {
         let mut index = Self { revision, ..Self::default() };
         for object in objects {
-            let head = head(&object);
-            index.insert(object, head);
+            // Resources are known before anybody asks for the resource of an object that is here.
+            if index.interned.of(object.key()).is_some() {
+                let head = head(&object);
+                index.insert(object, head);
+            }
         }
         index
     }
@@ -113,10 +116,6 @@ impl Index {
 
     fn insert(&mut self, object: Arc<Object>, head: Head) {
         let key = object.key().clone();
-        // Resources are known before anybody asks for the resource of an object that is here.
-        if self.interned.of(&key).is_none() {
-            return;
-        }
         if let Some(uid) = head.uid {
             self.by_uid.insert(uid, key.clone());
         }
@@ -157,3 +156,7 @@ fn head(object: &Object) -> Head {
         Head::default()
     })
 }
+
+#[cfg(test)]
+#[path = "index_test.rs"]
+mod tests;

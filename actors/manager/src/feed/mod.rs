@@ -57,7 +57,14 @@ impl Feed {
     pub(crate) fn new(server: Arc<Server>, store: RaftStore) -> Arc<Self> {
         let kinds = Mutex::new(Arc::new(Kinds::new(server.catalogue())));
         let (position, _) = watch::channel(None);
-        Arc::new(Self { server, store, index: RwLock::default(), position, followers: Mutex::default(), kinds })
+        Arc::new(Self {
+            server,
+            store,
+            index: RwLock::default(),
+            position,
+            followers: Mutex::default(),
+            kinds,
+        })
     }
 
     /// Waits until the index is built, which it is after the cluster's initial objects are there.
@@ -171,7 +178,11 @@ impl Feed {
         let page = self.store.read(|state| state.list(&request));
         let page = page.expect("the newest state can be listed");
         let index = Index::new(page.revision.get(), page.objects);
-        tracing::info!(objects = index.len(), revision = index.revision, "the index of the leader's actors is built");
+        tracing::info!(
+            objects = index.len(),
+            revision = index.revision,
+            "the index of the leader's actors is built"
+        );
         *self.index.write() = index;
         for queue in self.followers.lock().iter().filter_map(Weak::upgrade) {
             queue.miss();
@@ -186,7 +197,12 @@ impl Feed {
             let mut index = self.index.write();
             for change in &batch.events {
                 if let Some(taken) = index.take(change) {
-                    applied.push(Arc::new(Applied::new(taken.resource, change, taken.metadata, records.clone())));
+                    applied.push(Arc::new(Applied::new(
+                        taken.resource,
+                        change,
+                        taken.metadata,
+                        records.clone(),
+                    )));
                 }
             }
             index.revision = index.revision.max(batch.through.get());

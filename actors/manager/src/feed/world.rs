@@ -80,9 +80,10 @@ impl World for FeedWorld<'_> {
     fn controlled_by(&self, resource: &Resource, namespace: &str, owner_uid: &str) -> Vec<Arc<Value>> {
         let Some(uid) = Uid::of(owner_uid) else { return Vec::new() };
         let prefix = prefix(resource, namespace);
-        let here = self.index.dependents(uid).filter(|(key, entry)| {
-            entry.head.controller == Some(uid) && key.starts_with(prefix.as_bytes())
-        });
+        let here = self
+            .index
+            .dependents(uid)
+            .filter(|(key, entry)| entry.head.controller == Some(uid) && key.starts_with(prefix.as_bytes()));
         let decoded = here.filter_map(|(_, entry)| self.decode(entry));
         decoded.filter(|object| refers(object, owner_uid, true)).collect()
     }

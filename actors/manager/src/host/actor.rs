@@ -122,11 +122,14 @@ impl ControllerActor {
         let controller = &self.hosted.controller;
         let owned_only = match resource {
             Some(resource) => controller.metadata_only(resource),
-            None => controller.begins_with_everything()
-                && controller.metadata_only(&trireme_controllers::resources::PODS),
+            None => {
+                controller.begins_with_everything()
+                    && controller.metadata_only(&trireme_controllers::resources::PODS)
+            }
         };
         let feed = &self.hosted.feed;
-        let (objects, after) = feed.page(resource.as_ref(), self.begin.after.as_ref(), BEGIN_PER_TURN, owned_only);
+        let (objects, after) =
+            feed.page(resource.as_ref(), self.begin.after.as_ref(), BEGIN_PER_TURN, owned_only);
         self.note(&objects.iter().collect::<Vec<_>>(), cx);
         if after.is_none() {
             self.begin.resources.pop();
@@ -259,7 +262,11 @@ impl ControllerActor {
     }
 }
 
-fn explained(key: &Key, report: trireme_controllers::KeyReport, cx: &Context<ControllerActor>) -> KeyExplained {
+fn explained(
+    key: &Key,
+    report: trireme_controllers::KeyReport,
+    cx: &Context<ControllerActor>,
+) -> KeyExplained {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let (state, due_ms) = match report.state {
         KeyState::Ready => ("ready", None),

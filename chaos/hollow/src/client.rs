@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{Stream, TryStreamExt};
+use futures_util::Stream;
 use http::Request;
 use kube::Client;
 use kube::core::WatchEvent;
@@ -82,7 +82,7 @@ impl Api {
         let path =
             format!("/api/v1/pods?{BOUND}&watch=true&allowWatchBookmarks=true&resourceVersion={version}");
         let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        Ok(self.0.request_events(request).await?.into_stream())
+        self.0.request_events(request).await
     }
 
     pub(crate) async fn patch_status(

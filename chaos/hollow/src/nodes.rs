@@ -20,7 +20,7 @@ pub struct NodePlan {
 }
 
 /// Most nodes that have addresses.
-pub const NODES_MAX: u32 = 16_384;
+pub(crate) const NODES_MAX: u32 = 16_384;
 
 impl NodePlan {
     /// So many nodes called `hollow-0` and so on.

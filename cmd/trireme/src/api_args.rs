@@ -22,6 +22,13 @@ pub(crate) enum Component {
     None,
 }
 
+/// What runs pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// Nothing: pods only pretend to run.
+    Hollow,
+}
+
 impl std::fmt::Display for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -46,6 +53,14 @@ pub(crate) struct ApiArgs {
         value_name = "NAMES"
     )]
     pub(crate) components: Vec<Component>,
+
+    /// What runs pods; without it nothing does. `hollow` registers nodes whose pods only pretend to run.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) runtime: Option<Runtime>,
+
+    /// How many nodes `--runtime hollow` stands for.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16_384), value_name = "N")]
+    pub(crate) hollow_nodes: u32,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
     #[arg(long, value_name = "FILE")]

@@ -9,6 +9,7 @@ mod connect;
 mod data_dir;
 mod durations;
 mod explain;
+mod hollow;
 mod launcher;
 mod log;
 mod machine;
@@ -55,6 +56,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Actors(args) => actors::run(args),
         Command::Explain(command) => explain::run(command),
         Command::Kubeconfig(args) => api::print_kubeconfig(args),
+        Command::Hollow(args) => {
+            log::start(&cli.log, cli.log_format)?;
+            hollow::run(args)
+        }
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),

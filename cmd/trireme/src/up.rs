@@ -175,6 +175,8 @@ impl<'a> Up<'a> {
         out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
         out.extend(api.scheduler_config.iter().map(|file| format!("--scheduler-config={}", file.display())));
         if name == "s1" {
+            out.extend(api.runtime.map(|_| "--runtime=hollow".to_owned()));
+            out.push(format!("--hollow-nodes={}", api.hollow_nodes));
             out.extend(api.kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display())));
         }
         out

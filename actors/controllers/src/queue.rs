@@ -19,12 +19,19 @@ pub struct Limits {
     pub backoff_first: Duration,
     /// Longest wait between two attempts.
     pub backoff_max: Duration,
+    /// Longest wait after a change of a key that failed: what changed may have mended it.
+    pub changed_wait: Duration,
 }
 
 impl Default for Limits {
     /// As upstream's default rate limiter: from 5 ms to 1000 s.
     fn default() -> Self {
-        Self { in_flight: 5, backoff_first: Duration::from_millis(5), backoff_max: Duration::from_secs(1000) }
+        Self {
+            in_flight: 5,
+            backoff_first: Duration::from_millis(5),
+            backoff_max: Duration::from_secs(1000),
+            changed_wait: Duration::from_secs(1),
+        }
     }
 }
 
@@ -125,14 +132,21 @@ impl WorkQueue {
         }
     }
 
-    /// Something about the key changed. A key that waits after a failure keeps waiting: change does not mend it sooner
-    /// than [`Limits::backoff_max`], and a noisy object must not turn the wait off.
+    /// Something about the key changed. A key that waits after a failure waits on, but no longer than
+    /// [`Limits::changed_wait`]: the change may have mended it, and a noisy object must not turn the wait off.
     pub fn changed(&mut self, now: Tick, key: &Key) {
+        let soon = now + self.limits.changed_wait;
         match self.entries.get_mut(key) {
             None => self.make_ready(now, key, 0, None),
             Some(Entry { state: KeyState::InFlight { changed }, .. }) => *changed = true,
             Some(Entry { state: KeyState::Ready, .. }) => {}
-            Some(entry) if entry.failures > 0 => {}
+            Some(Entry { state: KeyState::Waiting { until }, failures, .. }) if *failures > 0 => {
+                if *until > soon {
+                    self.waiting.remove(&(*until, key.clone()));
+                    self.waiting.insert((soon, key.clone()));
+                    *until = soon;
+                }
+            }
             Some(_) => self.wake(now, key),
         }
     }
@@ -291,6 +305,26 @@ mod tests {
         queue.done(now, &key, Outcome::Settled);
         queue.changed(now, &key);
         assert_eq!(queue.poll_attempt(now).unwrap().failures, 0, "success ends the row of failures");
+    }
+
+    #[test]
+    fn a_change_of_a_key_that_failed_often_is_seen_within_a_second() {
+        let mut queue = queue(1);
+        let key = Key::new("a", "x");
+        queue.changed(at(0), &key);
+        let mut now = at(0);
+        for _ in 0..15 {
+            queue.poll_attempt(now).expect("it is due");
+            queue.done(now, &key, Outcome::Failed("no".to_owned()));
+            now = queue.deadline().expect("it waits");
+        }
+        let before = now;
+        queue.poll_attempt(now).expect("it is due");
+        queue.done(now, &key, Outcome::Failed("no".to_owned()));
+        assert!(queue.deadline().unwrap() > before + Duration::from_secs(100));
+        queue.changed(before, &key);
+        assert_eq!(queue.deadline(), Some(before + Duration::from_secs(1)));
+        assert_eq!(queue.poll_attempt(before + Duration::from_secs(1)).unwrap().failures, 16);
     }
 
     #[test]

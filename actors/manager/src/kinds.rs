@@ -99,6 +99,10 @@ fn parts(key: &[u8]) -> Option<(&str, &str, &str)> {
     let path = std::str::from_utf8(key).ok()?.strip_prefix(ROOT)?;
     let (group, rest) = path.split_once('/')?;
     let (plural, _) = rest.split_once('/')?;
+    // What the server keeps for itself is no object.
+    if group.starts_with('~') {
+        return None;
+    }
     Some((group, plural, &path[..group.len() + 1 + plural.len()]))
 }
 
@@ -124,7 +128,8 @@ mod tests {
         assert_eq!(*interned.of(b"/registry/core/pods/d/a").unwrap(), resources::PODS);
         assert_eq!(*interned.of(b"/registry/apps/deployments/d/a").unwrap(), resources::DEPLOYMENTS);
         assert_eq!(*interned.of(b"/registry/x.io/foos/a").unwrap(), Resource::named("x.io", "foos"));
-        assert!(interned.of(b"/trireme/keys").is_none() && interned.of(b"/registry/core").is_none());
+        assert!(interned.of(b"/trireme/keys").is_none() && interned.of(b"/registry/~keys/a/b").is_none());
+        assert!(interned.of(b"/registry/").is_none() && interned.of(b"/registry/core").is_none());
         let kinds = Kinds::new(Arc::new(Catalogue::builtin()));
         assert_eq!(kinds.of_kind("apps/v1", "ReplicaSet"), Some(resources::REPLICA_SETS));
         assert!(kinds.namespaced().contains(&resources::PODS));

@@ -18,7 +18,7 @@ use trireme_raft::store::{Role, Store};
 use trireme_scheduler_host::SchedulerSettings;
 use trireme_store::StoreHost;
 
-use crate::api_args::{ApiArgs, Component, KubeconfigArgs};
+use crate::api_args::{ApiArgs, Component, KubeconfigArgs, Runtime};
 use crate::data_dir;
 
 /// How long the initial objects may take.
@@ -152,6 +152,9 @@ pub(crate) async fn ready(
     }
     write_whole(&data_dir.join(API_FILE), api.address().to_string().as_bytes())?;
     let text = kubeconfig(&Admin::load(admin_folder)?.credentials, api.address());
+    if args.runtime == Runtime::Hollow {
+        crate::hollow::start_here(&text, args.hollow_nodes).await.context("--runtime hollow")?;
+    }
     write_whole(&data_dir.join(KUBECONFIG_FILE), text.as_bytes())?;
     if let Some(file) = &args.kubeconfig {
         write_whole(file, text.as_bytes())

@@ -32,6 +32,15 @@ impl Component {
     pub(crate) const ALL: [Self; 4] = [Self::Api, Self::Controllers, Self::Scheduler, Self::Node];
 }
 
+/// What runs pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// The built-in one: real containers. Needs root.
+    Builtin,
+    /// Nothing: pods only pretend to run.
+    Hollow,
+}
+
 impl std::fmt::Display for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -51,6 +60,14 @@ pub(crate) struct ApiArgs {
     /// them.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) components: Vec<Component>,
+
+    /// What runs pods. `hollow` registers nodes whose pods only pretend to run.
+    #[arg(long, value_enum, default_value_t = Runtime::Builtin, value_name = "NAME")]
+    pub(crate) runtime: Runtime,
+
+    /// How many nodes `--runtime hollow` stands for.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16_384), value_name = "N")]
+    pub(crate) hollow_nodes: u32,
 
     /// Users with static tokens, as CSV: token,name,uid,"group1,group2".
     #[arg(long, value_name = "FILE")]

@@ -12,6 +12,7 @@ use crate::api_args::{ApiArgs, KubeconfigArgs};
 use crate::durations::{SigningArgs, history_duration};
 use crate::explain::ExplainCommand;
 use crate::hello::HelloArgs;
+use crate::hollow::HollowArgs;
 use crate::image::ImageCommand;
 use crate::node::NodeArgs;
 use crate::raft::args::{KvCommand, RaftCommand};
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     /// Say why something is as it is.
     #[command(subcommand)]
     Explain(ExplainCommand),
+    /// Run nodes without containers, whose pods only pretend to run: for tests and for runs at scale.
+    Hollow(HollowArgs),
     /// Refuse a machine's certificates from now on and close its connections.
     Revoke(RevokeArgs),
     /// Arm, list and heal faults in a running cluster.

@@ -15,7 +15,6 @@ use trireme_client::Rest;
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
 use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
-use trireme_manager::{ControllerSettings, Manager};
 use trireme_node_host::NodeHost;
 use trireme_pki::{
     ClusterAuthority, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
@@ -26,17 +25,16 @@ use trireme_process::{
     Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
 };
 use trireme_raft::store::StoreConfig;
-use trireme_scheduler_host::{SchedulerActor, SchedulerSettings};
 use trireme_store::calls::Standing;
 use trireme_store::{
-    ClusterAuditor, ClusterClock, ClusterCompactor, HostParts, LeaderScope, ScopeChildren, StoreActor,
-    StoreHost, StorePublishers, StoreService,
+    HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
 };
 
 use crate::api::ApiMachine;
-use crate::api_args::{ApiArgs, Component};
+use crate::api_args::{ApiArgs, Component, Runtime};
 use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
+use crate::leading::{Leading, leader_scope};
 use crate::membership::{Membership, Way};
 use crate::node::{NodeArgs, NodeMachine};
 use crate::permissions::permissions;
@@ -69,14 +67,14 @@ pub(crate) fn run_agent(args: &AgentArgs) -> anyhow::Result<()> {
 
 /// What servers do beside agents.
 #[derive(Clone, Copy)]
-struct Serving<'a> {
+pub(crate) struct Serving<'a> {
     listen: SocketAddr,
     /// How long the store keeps its history.
-    history: Duration,
+    pub(crate) history: Duration,
     /// How the Kubernetes API is served.
-    api: &'a ApiArgs,
+    pub(crate) api: &'a ApiArgs,
     /// What runs pods, if anything does.
-    node: &'a NodeArgs,
+    pub(crate) node: &'a NodeArgs,
 }
 
 struct Machine {
@@ -176,7 +174,8 @@ impl Machine {
         let leading = serving.map(|serving| Leading::new(serving, api.as_ref(), authority)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
-        let node = serving.filter(|serving| serving.api.runs(Component::Node));
+        let node = serving
+            .filter(|serving| serving.api.runs(Component::Node) && serving.api.runtime == Runtime::Builtin);
         let node = node.map(|serving| serving.node.clone());
         let authority = membership.authority.clone();
         let pods = Mutex::new(None);
@@ -334,59 +333,6 @@ fn services(kernel: &Kernel, store: Option<&Arc<StoreHost>>) -> (Arc<dyn Service
         ),
         None => (registry, Arc::new(NoPublishers)),
     }
-}
-
-/// What runs where the leader is.
-struct Leading {
-    /// How long the store keeps its history.
-    history: Duration,
-    /// The feed and the recorder of events, for those that decide.
-    manager: Option<Manager>,
-    controllers: bool,
-    scheduler: Option<Arc<SchedulerSettings>>,
-}
-
-impl Leading {
-    fn new(
-        serving: Serving<'_>,
-        api: Option<&(ApiService, ApiArgs)>,
-        authority: Option<&Arc<ClusterAuthority>>,
-    ) -> anyhow::Result<Self> {
-        let leads = |args: &ApiArgs| args.runs(Component::Controllers) || args.runs(Component::Scheduler);
-        let manager = api.filter(|(_, args)| leads(args)).zip(authority).map(|((api, _), authority)| {
-            let root_certificates = authority.certificate().to_pem();
-            let pod_ranges = crate::node::pod_ranges(serving.node)?;
-            let settings = ControllerSettings { root_certificates, pod_ranges };
-            anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
-        });
-        let manager = manager.transpose()?;
-        let scheduler = serving.api.runs(Component::Scheduler);
-        let scheduler = scheduler.then(|| crate::api::scheduler_settings(serving.api)).transpose()?;
-        Ok(Self {
-            history: serving.history,
-            manager,
-            controllers: serving.api.runs(Component::Controllers),
-            scheduler: scheduler.map(Arc::new),
-        })
-    }
-}
-
-/// The actors that run where the leader is.
-fn leader_scope(leading: Leading) -> ScopeChildren {
-    let Leading { history, manager, controllers, scheduler } = leading;
-    Arc::new(move |scope, reign| {
-        let scope = scope
-            .child(ClusterClock::spec(reign))
-            .child(ClusterCompactor::spec(reign, history))
-            .child(ClusterAuditor::spec(reign));
-        let Some(manager) = &manager else { return scope };
-        let (scope, feed) = manager.feed(scope, reign);
-        let scope = if controllers { manager.controllers(scope, reign, &feed) } else { scope };
-        match &scheduler {
-            Some(settings) => scope.child(SchedulerActor::spec(Arc::clone(settings), feed, reign)),
-            None => scope,
-        }
-    })
 }
 
 /// The member is in the cluster; whether there is a quorum is not for one machine to wait for.

@@ -12,8 +12,10 @@ mod demo;
 mod durations;
 mod explain;
 mod hello;
+mod hollow;
 mod image;
 mod launcher;
+mod leading;
 mod log;
 mod machine;
 mod membership;
@@ -69,6 +71,10 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Actors(args) => actors::run(args),
         Command::Explain(command) => explain::run(command),
         Command::Kubeconfig(args) => api::print_kubeconfig(args),
+        Command::Hollow(args) => {
+            log::start(&cli.log, cli.log_format)?;
+            hollow::run(args)
+        }
         Command::Revoke(args) => revoke::run(args),
         Command::Chaos(command) => chaos::run(command),
         Command::Raft(command) => raft::run(command),

@@ -9,7 +9,7 @@ use trireme_pki::JoinRole;
 use trireme_process::cluster::CreateToken;
 use trireme_process::{Admin, Client, Inspect, MachineTree};
 
-use crate::api_args::Component;
+use crate::api_args::{Component, Runtime};
 use crate::cli::{LogFormat, MachineArgs, ServerArgs, UpArgs};
 use crate::data_dir::{self, DataDir};
 use crate::launcher::{Event, Launcher, Program};
@@ -183,6 +183,8 @@ impl<'a> Up<'a> {
         out.extend(api.token_auth_file.iter().map(|file| format!("--token-auth-file={}", file.display())));
         out.extend(api.scheduler_config.iter().map(|file| format!("--scheduler-config={}", file.display())));
         if name == "s1" {
+            out.extend((api.runtime == Runtime::Hollow).then(|| "--runtime=hollow".to_owned()));
+            out.push(format!("--hollow-nodes={}", api.hollow_nodes));
             out.extend(api.kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display())));
         }
         out

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use trireme_apiserver::records::{ROOT, Record};
+use trireme_apiserver::records::Record;
 use trireme_controllers::Resource;
 use trireme_mvcc::{Change, Key, Object};
 
@@ -34,11 +34,6 @@ pub(crate) struct Index {
     interned: Interned,
 }
 
-/// What the API server keeps for itself (keys, allocations) stands behind a tilde and is nobody's object.
-fn is_an_object(key: &[u8]) -> bool {
-    !key.strip_prefix(ROOT.as_bytes()).unwrap_or(key).starts_with(b"~")
-}
-
 /// What a change did to the index.
 pub(crate) struct Taken {
     pub(crate) resource: Arc<Resource>,
@@ -49,9 +44,12 @@ impl Index {
     /// Over all objects of a revision.
     pub(crate) fn new(revision: u64, objects: impl IntoIterator<Item = Arc<Object>>) -> Self {
         let mut index = Self { revision, ..Self::default() };
-        for object in objects.into_iter().filter(|object| is_an_object(object.key())) {
-            let head = head(&object);
-            index.insert(object, head);
+        for object in objects {
+            // Resources are known before anybody asks for the resource of an object that is here.
+            if index.interned.of(object.key()).is_some() {
+                let head = head(&object);
+                index.insert(object, head);
+            }
         }
         index
     }
@@ -63,9 +61,6 @@ impl Index {
             return None;
         }
         self.revision = change.revision().get();
-        if !is_an_object(change.key()) {
-            return None;
-        }
         let resource = self.interned.of(change.key())?;
         let old = self.remove(change.key());
         let new = change.object().map(|object| {
@@ -121,10 +116,6 @@ impl Index {
 
     fn insert(&mut self, object: Arc<Object>, head: Head) {
         let key = object.key().clone();
-        // Resources are known before anybody asks for the resource of an object that is here.
-        if self.interned.of(&key).is_none() {
-            return;
-        }
         if let Some(uid) = head.uid {
             self.by_uid.insert(uid, key.clone());
         }
@@ -165,3 +156,7 @@ fn head(object: &Object) -> Head {
         Head::default()
     })
 }
+
+#[cfg(test)]
+#[path = "index_test.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use kube::core::WatchEvent;
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use trireme_core::{Core, Tick};
 use trireme_schema::time::Moment;
@@ -230,7 +231,7 @@ async fn drive(
     let mut fleet = Fleet::new(config.nodes.clone(), config.rules.clone(), wall_now(), config.seed);
     let room = Arc::new(Semaphore::new(WRITES));
     // Outcomes come past the bound of what is followed: the fleet waits for them.
-    let (outcomes, mut done) = mpsc::unbounded_channel();
+    let mut writes = JoinSet::new();
     let mut out = Vec::new();
     loop {
         let due = fleet.deadline().map(|due| begun + Duration::from_nanos(due.as_nanos()));
@@ -240,7 +241,7 @@ async fn drive(
                 Some(input) => Some(input),
                 None => return,
             },
-            Some(outcome) = done.recv() => Some(outcome),
+            Some(Ok(outcome)) = writes.join_next() => Some(outcome),
             () = tokio::time::sleep_until(due.unwrap_or(begun)), if !idle => None,
         };
         let now = Tick::from_nanos(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -249,11 +250,10 @@ async fn drive(
             None => fleet.expire(now, &mut out),
         }
         for effect in out.drain(..) {
-            let (api, room, outcomes) = (api.clone(), room.clone(), outcomes.clone());
-            tokio::spawn(async move {
+            let (api, room) = (api.clone(), room.clone());
+            writes.spawn(async move {
                 let _permit = room.acquire_owned().await;
-                let outcome = carry_out(&api, effect).await;
-                let _gone = outcomes.send(outcome);
+                carry_out(&api, effect).await
             });
         }
         if inputs.is_closed() {

@@ -1,5 +1,7 @@
 //! Controllers on a live API, with hollow pods: rollouts, endpoints, garbage, namespaces; killed actors and leaders.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
 mod kit;
 #[path = "../support/mod.rs"]
 mod support;

@@ -62,9 +62,8 @@ impl Machine {
         let built = build.output().expect("trireme runs");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let mut child = trireme(&folder)
-            .args(["up", "--demo", "--listen=127.0.0.1:0", "--node-ip", ADDRESS, "--stop-on-stdin-eof"])
+            .args(["up", "--demo", "--listen=127.0.0.1:0", "--node-ip", ADDRESS])
             .arg(format!("--kubeconfig={}", folder.path().join("kubeconfig").display()))
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn()
@@ -137,9 +136,17 @@ impl Machine {
         }
     }
 
+    fn tell_to_stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let pid = rustix::process::Pid::from_child(&self.child);
+            // It may end by itself meanwhile.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+
     /// Stops it in order; gives what it left behind.
     pub(crate) fn stop(mut self) -> Vec<String> {
-        drop(self.child.stdin.take());
+        self.tell_to_stop();
         let since = Instant::now();
         while self.child.try_wait().expect("our own child").is_none() {
             assert!(since.elapsed() < LIMIT, "the cluster does not stop: {}", self.log());
@@ -166,7 +173,7 @@ impl Machine {
 impl Drop for Machine {
     /// After a failed check: what is left of the cluster is told to stop, and waited for.
     fn drop(&mut self) {
-        drop(self.child.stdin.take());
+        self.tell_to_stop();
         let since = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && since.elapsed() < LIMIT {
             std::thread::sleep(LOOK_AGAIN);

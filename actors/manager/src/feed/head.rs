@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(owned.owners.len(), 2);
         assert_eq!(owned.controller, Uid::of("b\u{e9}\""));
         assert!(owned.deleting && owned.finalizers != plain.finalizers);
-        assert_eq!(read(json!({"deletionTimestamp": null})).deleting, false);
+        assert!(!read(json!({"deletionTimestamp": null})).deleting);
     }
 }

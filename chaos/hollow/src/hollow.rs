@@ -8,7 +8,6 @@ use kube::core::WatchEvent;
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use trireme_core::{Core, Tick};
 use trireme_schema::time::Moment;
@@ -116,9 +115,9 @@ impl Hollow {
     /// Runs until dropped: follows pods, walks them through their phases, renews leases.
     pub async fn run(self) {
         let (inputs, received) = mpsc::channel(INPUTS);
-        let follow = follow(self.api.clone(), inputs.clone());
+        let follow = follow(self.api.clone(), inputs);
         let renew = renew(self.api.clone(), self.config.clone(), self.uids);
-        let drive = drive(self.api, self.config, inputs, received);
+        let drive = drive(self.api, self.config, received);
         tokio::join!(follow, renew, drive);
     }
 }
@@ -221,17 +220,12 @@ async fn follow_once(api: &Api, inputs: &mpsc::Sender<FleetInput>) -> Result<(),
 }
 
 /// Hosts the fleet.
-async fn drive(
-    api: Api,
-    config: Arc<HollowConfig>,
-    inputs: mpsc::Sender<FleetInput>,
-    mut received: mpsc::Receiver<FleetInput>,
-) {
+async fn drive(api: Api, config: Arc<HollowConfig>, mut received: mpsc::Receiver<FleetInput>) {
     let begun = Instant::now();
     let mut fleet = Fleet::new(config.nodes.clone(), config.rules.clone(), wall_now(), config.seed);
     let room = Arc::new(Semaphore::new(WRITES));
-    // Outcomes come past the bound of what is followed: the fleet waits for them.
-    let mut writes = JoinSet::new();
+    // One for each pod at most: the fleet asks for one write of a pod at a time.
+    let mut writes = tokio::task::JoinSet::new();
     let mut out = Vec::new();
     loop {
         let due = fleet.deadline().map(|due| begun + Duration::from_nanos(due.as_nanos()));
@@ -241,7 +235,13 @@ async fn drive(
                 Some(input) => Some(input),
                 None => return,
             },
-            Some(Ok(outcome)) = writes.join_next() => Some(outcome),
+            Some(written) = writes.join_next() => match written {
+                Ok(outcome) => Some(outcome),
+                Err(error) => {
+                    tracing::error!(%error, "a write of a pod ended without an outcome");
+                    continue;
+                }
+            },
             () = tokio::time::sleep_until(due.unwrap_or(begun)), if !idle => None,
         };
         let now = Tick::from_nanos(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -255,9 +255,6 @@ async fn drive(
                 let _permit = room.acquire_owned().await;
                 carry_out(&api, effect).await
             });
-        }
-        if inputs.is_closed() {
-            return;
         }
     }
 }

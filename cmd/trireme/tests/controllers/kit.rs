@@ -71,7 +71,7 @@ impl Hollow {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let program = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|p| p.is_file());
         let Some(program) = program else {
-            println!("SKIPPED: kubectl {arguments:?}: no kubectl on PATH");
+            crate::skipped(&format!("kubectl {arguments:?}: no kubectl on PATH"));
             return None;
         };
         let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());

@@ -18,8 +18,13 @@ use serde_json::json;
 use kit::{Hollow, until};
 
 fn run(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(test());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(test());
+}
+
+#[allow(clippy::print_stdout, reason = "whoever reads the tests' output is to see it")]
+fn skipped(why: &str) {
+    println!("SKIPPED: {why}");
 }
 
 #[test]

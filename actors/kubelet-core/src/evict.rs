@@ -1,6 +1,7 @@
 //! Eviction: which resource is short, and which pod goes.
 
 use serde_json::Value;
+use trireme_schema::quantity::Quantity;
 use trireme_schema::view::View;
 
 use crate::pod;
@@ -22,6 +23,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Memory, Self::NodeDisk, Self::NodeInodes, Self::ImageDisk, Self::Pids];
+
     /// Its name in thresholds and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -71,6 +75,34 @@ impl Bound {
             Self::Part(part) => (capacity as f64 * part.clamp(0.0, 1.0)) as u64,
         }
     }
+}
+
+/// Reads thresholds as upstream's `--eviction-hard` has them: `memory.available<100Mi,nodefs.available<10%`.
+///
+/// # Errors
+/// Names the part that makes no sense.
+pub fn read_thresholds(text: &str) -> Result<Vec<(Signal, Bound)>, String> {
+    let one = |part: &str| {
+        let (name, bound) = part.split_once('<').ok_or_else(|| format!("{part:?} is not SIGNAL<BOUND"))?;
+        let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
+        let signal = signal.ok_or_else(|| {
+            let known: Vec<&str> = Signal::ALL.iter().map(|signal| signal.name()).collect();
+            format!("{name:?} is no signal; there are {}", known.join(", "))
+        })?;
+        let part_of_it = bound.strip_suffix('%').map(|percent| percent.parse::<f64>().ok());
+        let bound = match part_of_it {
+            Some(percent) => percent.filter(|p| (0.0..100.0).contains(p)).map(|p| Bound::Part(p / 100.0)),
+            None => {
+                let amount =
+                    bound.parse::<Quantity>().ok().and_then(|amount| u64::try_from(amount.value()).ok());
+                amount.map(Bound::Amount)
+            }
+        };
+        bound
+            .map(|bound| (signal, bound))
+            .ok_or_else(|| format!("{part:?}: the bound is no quantity and no percentage"))
+    };
+    text.split(',').filter(|part| !part.is_empty()).map(one).collect()
 }
 
 /// Upstream's hard thresholds.
@@ -250,6 +282,16 @@ mod tests {
             short.iter().map(|own| own.signal).collect::<Vec<_>>(),
             [Signal::Memory, Signal::NodeDisk]
         );
+    }
+
+    #[test]
+    fn thresholds_are_read() {
+        let read = read_thresholds("memory.available<100Mi,nodefs.available<5%").unwrap();
+        assert_eq!(read, [(Signal::Memory, Bound::Amount(100 << 20)), (Signal::NodeDisk, Bound::Part(0.05))]);
+        assert_eq!(read_thresholds(""), Ok(Vec::new()));
+        for wrong in ["memory", "ram<1", "memory.available<lots", "nodefs.available<200%"] {
+            assert!(read_thresholds(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -24,14 +24,6 @@ use crate::https_api::HttpsApi;
 
 /// How long the node's actors may take to stop; containers go on.
 const STOP_GRACE: Duration = Duration::from_secs(6);
-/// When a node is short of something. Disks as k3s has it: upstream's 15 % of a large disk keeps machines idle that have
-/// tens of gigabytes left.
-const THRESHOLDS: [(Signal, Bound); 4] = [
-    (Signal::Memory, Bound::Amount(100 << 20)),
-    (Signal::NodeDisk, Bound::Part(0.05)),
-    (Signal::NodeInodes, Bound::Part(0.05)),
-    (Signal::ImageDisk, Bound::Part(0.05)),
-];
 
 /// What a node is made of.
 pub struct NodeParts {
@@ -59,6 +51,8 @@ pub struct NodeParts {
     pub cluster_domain: String,
     /// The node's own addresses, the primary one first; empty: found out.
     pub node_ips: Vec<IpAddr>,
+    /// When the node is short of something, so that pods go.
+    pub eviction: Vec<(Signal, Bound)>,
     /// Labels of the Node.
     pub labels: BTreeMap<String, String>,
 }
@@ -115,7 +109,7 @@ impl NodeHost {
             cluster_domain: parts.cluster_domain.clone(),
             node_ips: parts.node_ips.iter().map(ToString::to_string).collect(),
             node_labels: parts.labels.clone(),
-            eviction: THRESHOLDS.to_vec(),
+            eviction: parts.eviction.clone(),
             ..KubeletConfig::new(parts.name.clone(), parts.data_dir.join("kubelet"))
         };
         let kubelet = Kubelet::new(config, Arc::clone(&runtime) as Arc<dyn Runtime>, api.clone());

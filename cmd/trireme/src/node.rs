@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use trireme_client::{Ask, Rest};
 use trireme_kernel::Kernel;
+use trireme_kubelet_core::evict::read_thresholds;
 use trireme_manager::ClusterRange;
 use trireme_node_host::{NodeHost, NodeParts};
 use trireme_pki::{
@@ -46,6 +47,15 @@ pub(crate) struct NodeArgs {
     /// The node's own address; found by its default route when absent.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) node_ip: Vec<IpAddr>,
+
+    /// When the node is short of something and pods go: SIGNAL<BOUND, comma-separated. The default is k3s's for disks: upstream's
+    /// 15 % of a large disk keeps machines idle that have tens of gigabytes left.
+    #[arg(
+        long,
+        default_value = "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%,imagefs.available<5%",
+        value_name = "THRESHOLDS"
+    )]
+    pub(crate) eviction_hard: String,
 
     /// Run a small application in pods, packed from this program itself, and show its answer.
     #[arg(long)]
@@ -103,6 +113,9 @@ pub(crate) async fn start(
         cluster_dns: dns_address(machine.service_cidr).into_iter().collect(),
         cluster_domain: args.cluster_domain.clone(),
         node_ips: args.node_ip.clone(),
+        eviction: read_thresholds(&args.eviction_hard)
+            .map_err(anyhow::Error::msg)
+            .context("--eviction-hard")?,
         labels: BTreeMap::new(),
     };
     let host = NodeHost::open(parts).await?;

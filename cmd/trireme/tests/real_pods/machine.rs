@@ -64,6 +64,8 @@ impl Machine {
         let mut child = trireme(&folder)
             .args(["up", "--demo", "--listen=127.0.0.1:0", "--node-ip", ADDRESS])
             .arg(format!("--kubeconfig={}", folder.path().join("kubeconfig").display()))
+            // However full the disk of the machine that runs the tests is.
+            .arg("--eviction-hard=memory.available<10Mi,nodefs.available<50Mi")
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn()

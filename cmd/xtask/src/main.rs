@@ -123,7 +123,7 @@ fn main() -> Result<ExitCode> {
             let file = if siege { mutants::SIEGE_FILE } else { mutants::SPEC_FILE };
             match list {
                 true => mutants::list(&workspace, file, &only)?,
-                false => mutants::run(&workspace, file, &only)?,
+                false => mutants::run(&workspace, file, &only, None)?,
             }
         }
     };

@@ -16,7 +16,7 @@ use outcome::Verdict;
 use spec::Mutant;
 pub(crate) use spec::{SIEGE_FILE, SPEC_FILE};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use test_binaries::{Built, TestBinaries};
 use tree::Tree;
 
@@ -28,8 +28,22 @@ pub(crate) fn list(workspace: &Workspace, file: &str, only: &[String]) -> Result
     Ok(true)
 }
 
-/// Plants every matching entry; whether each was caught.
-pub(crate) fn run(workspace: &Workspace, file: &str, only: &[String]) -> Result<bool> {
+/// For how long bugs are planted, and where in the list it begins: so that runs of different commits plant all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
+    /// After this no further bug is planted; what was left out is said.
+    pub(crate) limit: Duration,
+    /// Which package comes first; taken modulo their number.
+    pub(crate) first: usize,
+}
+
+/// Plants every matching entry, as far as the budget goes; whether each was caught.
+pub(crate) fn run(
+    workspace: &Workspace,
+    file: &str,
+    only: &[String],
+    budget: Option<Budget>,
+) -> Result<bool> {
     let mutants = spec::read(workspace, file, only)?;
     headline(&format!("planted bugs ({} of {file})", mutants.len()));
     let tree = Tree::copy(workspace)?;
@@ -37,14 +51,30 @@ pub(crate) fn run(workspace: &Workspace, file: &str, only: &[String]) -> Result<
     for mutant in &mutants {
         packages.entry(&mutant.package).or_default().push(mutant);
     }
+    let mut packages: Vec<(&str, Vec<&Mutant>)> = packages.into_iter().collect();
+    let first = budget.map_or(0, |budget| budget.first % packages.len().max(1));
+    packages.rotate_left(first);
+    let begun = Instant::now();
+    let is_over = || budget.is_some_and(|budget| begun.elapsed() > budget.limit);
     let mut results = Vec::new();
     for (package, mutants) in packages {
+        if is_over() {
+            println!(
+                "SKIPPED {package}: {} bugs; the time for planted bugs is over: cargo xtask mutants plants all",
+                mutants.len()
+            );
+            continue;
+        }
         let start = Instant::now();
         baseline(&tree, package, &mutants).with_context(|| {
             format!("{package} without a planted bug: the check needs passing tests to start from")
         })?;
         println!("baseline {package}: its tests pass ({:.1}s)", start.elapsed().as_secs_f64());
         for mutant in mutants {
+            if is_over() {
+                println!("SKIPPED {}: the time for planted bugs is over", mutant.name);
+                continue;
+            }
             let start = Instant::now();
             let verdict = plant(&tree, mutant)?;
             println!("{} {} ({:.1}s)", mark(&verdict), mutant.name, start.elapsed().as_secs_f64());

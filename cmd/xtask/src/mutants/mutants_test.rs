@@ -66,8 +66,11 @@ fn each_kind_of_bug_gets_its_verdict() {
     assert_eq!(verdicts[3], Verdict::TimedOut);
     assert_eq!(verdicts[4], Verdict::Caught("hung".to_owned()));
     assert_eq!(std::fs::read_to_string(folder.path().join("src/lib.rs")).unwrap(), SOURCE);
-    assert!(!run(&Workspace::at(folder.path()), SPEC_FILE, &["survives".to_owned()]).unwrap());
-    assert!(run(&Workspace::at(folder.path()), SPEC_FILE, &["caught".to_owned()]).unwrap());
+    assert!(!run(&Workspace::at(folder.path()), SPEC_FILE, &["survives".to_owned()], None).unwrap());
+    assert!(run(&Workspace::at(folder.path()), SPEC_FILE, &["caught".to_owned()], None).unwrap());
+    // Nothing is planted once the time is over, and nothing has survived then.
+    let over = Some(Budget { limit: std::time::Duration::ZERO, first: 7 });
+    assert!(run(&Workspace::at(folder.path()), SPEC_FILE, &["survives".to_owned()], over).unwrap());
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn a_missing_test_or_text_or_a_failing_baseline_is_an_error() {
     let error = |entry: String, source: &str| {
         let folder = fixture(&[entry]);
         std::fs::write(folder.path().join("src/lib.rs"), source).unwrap();
-        format!("{:#}", run(&Workspace::at(folder.path()), SPEC_FILE, &[]).unwrap_err())
+        format!("{:#}", run(&Workspace::at(folder.path()), SPEC_FILE, &[], None).unwrap_err())
     };
     assert!(error(entry("m", "a > b", "a < b", "no_such_test", ""), SOURCE).contains("no test of fixture"));
     assert!(error(entry("m", "a > c", "a < b", "halves", ""), SOURCE).contains("is not in src/lib.rs"));

@@ -107,7 +107,7 @@ fn what_cannot_be_done_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| trireme(folder.path()).args(arguments).output().unwrap();
 
-    let usage = run(&["up", "--runtime", "builtin"]);
+    let usage = run(&["up", "--runtime", "cri:/run/containerd/containerd.sock"]);
     assert_eq!(usage.status.code(), Some(2), "what is not built is wrong usage");
     assert!(text(&usage.stderr).contains("--runtime"), "{}", text(&usage.stderr));
 

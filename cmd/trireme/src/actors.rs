@@ -42,7 +42,13 @@ fn draw(trees: &[MachineTree]) -> Table {
     table.set_header(["ACTOR", "STATE", "FOR", "MAILBOX", "HIGH", "HANDLED", "RESTARTS", "LAST ERROR"]);
     for tree in trees {
         // What runs on the leader only follows what every machine has.
-        for root in [format!("/{}", tree.machine), "/cluster".to_owned()] {
+        // A server's process may run a node as well.
+        let mut roots = vec![format!("/{}", tree.machine), "/cluster".to_owned()];
+        let node = format!("/node/{}", tree.machine.name());
+        if !roots.contains(&node) {
+            roots.push(node);
+        }
+        for root in roots {
             let below = format!("{root}/");
             let inside =
                 |actor: &&ActorReport| actor.path.as_str() == root || actor.path.as_str().starts_with(&below);

@@ -19,7 +19,7 @@ pub(crate) fn run(
     parent: OwnedFd,
 ) -> ! {
     let failed = match prepare(process, target, procs, &standard, &parent) {
-        Ok(user) => become_process(process, &user, &parent),
+        Ok(user) => become_process(process, &user),
         Err(failed) => failed,
     };
     // Nobody to tell when the parent is gone.

@@ -28,7 +28,7 @@ pub(crate) struct Standard {
 /// In the child: becomes the container's process, or says why not and ends.
 pub(crate) fn run(spec: &ContainerSpec, pause: BorrowedFd<'_>, standard: Standard, parent: OwnedFd) -> ! {
     let failed = match prepare(spec, pause, &standard, &parent) {
-        Ok(user) => become_process(&spec.process, &user, &parent),
+        Ok(user) => become_process(&spec.process, &user),
         Err(failed) => failed,
     };
     // Nobody to tell when the parent is gone.
@@ -102,14 +102,14 @@ fn join_sandbox(spec: &ContainerSpec, pause: BorrowedFd<'_>) -> Told<()> {
 }
 
 /// The last steps, inside the container: folder, identity, powers, filter, exec. Comes back with why it failed.
-pub(crate) fn become_process(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> String {
-    match try_become(process, user, parent) {
+pub(crate) fn become_process(process: &ProcessSpec, user: &User) -> String {
+    match try_become(process, user) {
         Ok(never) => match never {},
         Err(failed) => failed,
     }
 }
 
-fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std::convert::Infallible> {
+fn try_become(process: &ProcessSpec, user: &User) -> Told<std::convert::Infallible> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let folder = if process.working_dir.is_empty() { "/" } else { &process.working_dir };
     let entered = std::env::set_current_dir(folder);
@@ -120,8 +120,11 @@ fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std:
     );
     for number in 0..63_u32 {
         if process.capabilities & (1 << number) == 0 {
-            // Numbers beyond the kernel's last one are refused, which is as good.
-            let _ = sys::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number));
+            match sys::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number)) {
+                // The kernel has no power of that number.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                other => other.tell(|| format!("cannot give up capability {number}"))?,
+            }
         }
     }
     if process.no_new_privileges {
@@ -151,7 +154,6 @@ fn try_become(process: &ProcessSpec, user: &User, parent: &OwnedFd) -> Told<std:
         seccomp::install(&process.filters).tell(|| "cannot install the seccomp filter".into())?;
     }
     sys::close_on_exec_from(3).tell(|| "cannot mark descriptors".into())?;
-    let _ = parent;
     let error = sys::exec(&program, &process.arguments, &environment);
     Err(format!("exec {}: {}", program.display(), words(&error)))
 }

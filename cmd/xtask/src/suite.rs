@@ -1,5 +1,7 @@
 //! `test`: the suite that the README names.
 
+mod skipped;
+
 use crate::command::{cargo_in, has_cargo_tool, stream};
 use crate::mutants;
 use crate::report::headline;
@@ -25,6 +27,9 @@ pub(crate) fn run(workspace: &Workspace, with_mutants: bool) -> Result<bool> {
         let arguments = [&["test", "--workspace", "--locked", "--no-fail-fast"], targets.as_slice()].concat();
         step("tests (cargo test; cargo nextest is not installed)", &arguments)?
     };
+    if nextest {
+        skipped::report(&workspace.root().join(skipped::RESULTS));
+    }
     let docs = step("documentation tests", &["test", "--workspace", "--locked", "--no-fail-fast", "--doc"])?;
     if !with_mutants {
         return Ok(tests && docs);

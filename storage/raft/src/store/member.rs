@@ -13,13 +13,14 @@ use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
 use super::at_leader::odd;
 use super::error::StoreError;
-use super::hand_over;
+use super::gate::Gate;
 use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::Network;
 use super::read_index::{self, ReadQueue};
 use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
+use super::slow_disk;
 use super::snapshot_file::SnapshotDir;
 use super::snapshot_rhythm;
 use super::status::{Leadership, Status};
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     pub(super) reserve: Arc<Reserve>,
     pub(super) lease_reads: bool,
     pub(super) sync_watch: Arc<SyncWatch>,
+    pub(super) gate: Gate,
     pub(super) me: Weak<Inner>,
 }
 
@@ -73,7 +75,7 @@ impl RaftStore {
         let log = LogStore::start(log, Some(reserve.clone()), Some(lock.clone())).map_err(|e| stopped(&e))?;
         let sync_watch = log.sync_watch();
         let snapshots = SnapshotDir::open(disk, &dir.join("snapshot")).map_err(|e| stopped(&e))?;
-        let (machine, due) = Machine::open(
+        let (mut machine, due) = Machine::open(
             state,
             snapshots.clone(),
             Some(reserve.clone()),
@@ -81,6 +83,7 @@ impl RaftStore {
             config.snapshot_entries,
         )
         .map_err(|e| stopped(&e))?;
+        machine.cover_hole(log.last()).await.map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
         let network = Network {
@@ -114,9 +117,10 @@ impl RaftStore {
             reserve,
             lease_reads: config.lease_reads,
             sync_watch,
+            gate: Gate::default(),
         });
         rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
-        rt::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(slow_disk::run(Arc::downgrade(&inner)));
         rt::spawn(snapshot_rhythm::run(Arc::downgrade(&inner), due));
         Ok(Self { inner })
     }
@@ -176,6 +180,19 @@ fn agrees(all: &RaftMetrics<TypeConfig>, server: &RaftServerMetrics<TypeConfig>)
 impl Inner {
     pub(super) fn leader(&self) -> Leadership {
         *self.leadership.borrow()
+    }
+
+    /// Waits until leadership is as `wanted`.
+    pub(super) async fn until_leadership(&self, wanted: impl Fn(Leadership) -> bool) -> Leadership {
+        loop {
+            // Asked for before the look, so that no change in between is missed.
+            let changed = self.leader_changed.notified();
+            let now = self.leader();
+            if wanted(now) {
+                return now;
+            }
+            changed.await;
+        }
     }
 
     pub(super) fn peer(&self, member: MemberId) -> Option<Peer> {

@@ -17,6 +17,7 @@ use super::gate::Gate;
 use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::Network;
+use super::pulse;
 use super::read_index::{self, ReadQueue};
 use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
@@ -119,6 +120,7 @@ impl RaftStore {
             sync_watch,
             gate: Gate::default(),
         });
+        rt::spawn(pulse::run(Arc::downgrade(&inner), config));
         rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
         rt::spawn(slow_disk::run(Arc::downgrade(&inner)));
         rt::spawn(snapshot_rhythm::run(Arc::downgrade(&inner), due));
@@ -182,6 +184,12 @@ impl Inner {
         *self.leadership.borrow()
     }
 
+    /// Whether there is no other member.
+    pub(super) fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics();
+        metrics.borrow_watched().membership_config.membership().nodes().count() == 1
+    }
+
     /// Waits until leadership is as `wanted`.
     pub(super) async fn until_leadership(&self, wanted: impl Fn(Leadership) -> bool) -> Leadership {
         loop {
@@ -218,7 +226,8 @@ impl Store for RaftStore {
             }
             let members: BTreeMap<MemberId, Peer> = [(self.inner.network.me.0, me)].into();
             let initialized = self.inner.raft.initialize(members).await;
-            initialized.map_err(|e| StoreError::Membership { why: e.to_string() })
+            initialized.map_err(|e| StoreError::Membership { why: e.to_string() })?;
+            self.inner.raft.trigger().elect(false).await.map_err(|e| stopped(&e))
         })
     }
 

@@ -20,6 +20,7 @@ mod member;
 mod network;
 mod persister;
 mod pre_votes;
+mod pulse;
 mod read_index;
 mod service;
 mod shared;

@@ -23,7 +23,6 @@ use trireme_bus::{IdentityKind, Peer};
 use trireme_kernel::{ActorPath, CallError, CallOptions, Class, Retry};
 use trireme_process::random_u64;
 use trireme_raft::MemberId;
-use trireme_raft::store::Store;
 use trireme_raft::store::transport::{DUPLEX_MESSAGES, Duplex, Lane, RaftTransport, Target, TransportError};
 
 use crate::host::{StoreHost, store_path};
@@ -49,22 +48,6 @@ impl BusTransport {
         Self { host: Arc::downgrade(host) }
     }
 
-    /// What is asked of the leader is not waited for once another one leads: a dead one would cost the whole
-    /// deadline. Never comes on other lanes.
-    fn moved(&self, lane: Lane, asked: MemberId) -> BoxFuture<'static, String> {
-        let member = self.host.upgrade().and_then(|host| host.member()).filter(|_| lane == Lane::Control);
-        let Some(member) = member else { return std::future::pending().boxed() };
-        let mut leadership = member.store.leadership();
-        async move {
-            let other = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != asked)).await;
-            if other.is_err() {
-                return "the store was closed".to_owned();
-            }
-            "another member leads by now".to_owned()
-        }
-        .boxed()
-    }
-
     fn peer(&self, to: &Target) -> Result<Peer, TransportError> {
         let host = self.host.upgrade();
         let peer = host.as_ref().and_then(|host| host.bus()?.peer(IdentityKind::Server, &to.address));
@@ -86,13 +69,10 @@ impl RaftTransport for BusTransport {
             Err(error) => return std::future::ready(Err(error)).boxed(),
         };
         let (member, path) = (to.member, store_path(&to.address));
-        let moved = self.moved(lane, member);
         async move {
             let options = options(lane, body.len(), timeout);
-            tokio::select! {
-                answer = peer.call(&path, ASK, body, options) => answer.map_err(|error| told(member, &error)),
-                why = moved => Err(TransportError::NoAnswer { member, why }),
-            }
+            let answer = peer.call(&path, ASK, body, options).await;
+            answer.map_err(|error| told(member, &error))
         }
         .boxed()
     }

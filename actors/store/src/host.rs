@@ -28,7 +28,6 @@ use crate::host_error::HostError;
 use crate::inbox::RaftInbox;
 use crate::member::Member;
 use crate::member_file::MemberFile;
-use crate::membership;
 
 /// How long a stopping leader waits for another member to take over.
 const HAND_OVER: Duration = Duration::from_millis(700);
@@ -347,10 +346,8 @@ async fn hand_over(member: &Member) {
         **id != member.id && other.role == trireme_raft::store::Role::Voter && other.matched.is_some()
     });
     let Some((to, _)) = voters.max_by_key(|(_, other)| other.matched) else { return };
-    match membership::hand_to(member, *to, HAND_OVER).await {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!("leadership was not taken over in time; the others will elect"),
-        Err(error) => tracing::warn!(%error, "leadership is not handed over; the others will elect"),
+    if let Err(error) = member.store.transfer_leader(*to, HAND_OVER).await {
+        tracing::warn!(%error, "leadership was not handed over in time; the others will elect");
     }
 }
 

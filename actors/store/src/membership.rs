@@ -1,7 +1,7 @@
 //! Changes of the membership by a server's name: admission, promotion, removal, hand-over of leadership.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use trireme_kernel::{CallOptions, Caller, Registry};
@@ -18,12 +18,6 @@ use crate::member::Member;
 const ADMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long another server may take to say who its member is.
 const IDENTITY_LIMIT: Duration = Duration::from_secs(3);
-/// How long one offer of leadership is given before the next: two elections.
-const TRANSFER_ATTEMPT: Duration = Duration::from_millis(400);
-/// Entries that a member may lack and still count as keeping up.
-const IN_FLIGHT_ENTRIES: u64 = 64;
-/// Pause before looking again whether it does.
-const BEHIND_PAUSE: Duration = Duration::from_millis(10);
 /// Part of a forwarded hand-over's time that is left for the answer's way back, in milliseconds.
 const FORWARD_MARGIN_MS: u64 = 200;
 /// How long the leader scope may take to stop before leadership is handed over.
@@ -162,48 +156,7 @@ pub(crate) async fn transfer(
         let why = "the leader scope does not stop; nothing was handed over".to_owned();
         return Err(StoreError::Membership { why });
     }
-    if hand_to(member, to, limit).await? {
-        return Ok(());
-    }
-    let why = format!("{} did not take over", call.machine);
-    Err(StoreError::Unavailable { waited_ms: call.timeout_ms.min(TIMEOUT_MS_MAX), why })
-}
-
-/// Lets a voter lead, as soon as it can; whether it does in the end.
-///
-/// From the moment a leader offers its place it takes no more proposals, and the offer is void when the other one has
-/// not synced the whole log within a vote's time. So the offer waits until the other one keeps up, and is made again
-/// soon when it was lost.
-pub(crate) async fn hand_to(member: &Member, to: MemberId, limit: Duration) -> Result<bool, StoreError> {
-    let mut leadership = member.store.leadership();
-    let started = Instant::now();
-    while started.elapsed() < limit {
-        let left = limit.saturating_sub(started.elapsed());
-        let status = member.store.status();
-        let leads = leadership.borrow().is_me;
-        // With less than a half left the offer is made in any case.
-        if leads && left > limit / 2 && is_behind(&status, to) {
-            tokio::time::sleep(BEHIND_PAUSE).await;
-            continue;
-        }
-        let attempt = TRANSFER_ATTEMPT.min(left);
-        match member.store.transfer_leader(to, attempt).await {
-            Ok(()) | Err(StoreError::NotLeader { .. } | StoreError::Unavailable { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let taking = leadership.wait_for(|now| now.leader == Some(to));
-        if matches!(tokio::time::timeout(attempt, taking).await, Ok(Ok(_))) {
-            return Ok(true);
-        }
-        tracing::debug!(to, "an offer of leadership was lost");
-    }
-    Ok(false)
-}
-
-/// Whether this member still lacks more than what is on its way.
-fn is_behind(status: &Status, to: MemberId) -> bool {
-    let matched = status.members.get(&to).and_then(|other| other.matched).unwrap_or(0);
-    matched + IN_FLIGHT_ENTRIES < status.last_index
+    member.store.transfer_leader(to, limit).await
 }
 
 async fn forward(

@@ -29,6 +29,7 @@ mod run;
 mod scribe;
 mod settings;
 mod settle;
+mod steward;
 mod storage;
 mod workload;
 mod world;

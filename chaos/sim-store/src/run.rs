@@ -20,6 +20,7 @@ use crate::recorder::Recorder;
 use crate::scribe::{Scribe, fold};
 use crate::settings::Settings;
 use crate::settle::{self, End};
+use crate::steward::Steward;
 use crate::workload::watchers::Watcher;
 use crate::workload::{Bell, Client, fenced, leases, lists, registers, sets};
 use crate::world::{Host, OUTSIDE, Seat, World};
@@ -188,7 +189,8 @@ fn furnish(world: &World, settings: &Settings, rng: &mut Rng) {
         let offset_ms = rng.below(u64::try_from(settings.clock_offset.as_millis()).unwrap_or(u64::MAX));
         let ppm = u64::from(settings.clock_drift_ppm);
         let drift = i64::try_from(rng.below(2 * ppm)).unwrap_or(0) - i64::try_from(ppm).unwrap_or(0);
-        world.furnish(host, PeerClock::new(Duration::from_millis(offset_ms), drift), settings.sync_ns);
+        let sync_ns = if host <= settings.slow_members { settings.slow_sync_ns } else { settings.sync_ns };
+        world.furnish(host, PeerClock::new(Duration::from_millis(offset_ms), drift), sync_ns);
     }
 }
 
@@ -259,7 +261,13 @@ impl Stage {
             churn: settings.churn,
         };
         let ticks = operator::tick(self.cluster.clone(), Rng::new(rng.next_u64()), self.bell.clone());
-        vec![self.start(operator.run()), self.start(ticks)]
+        let works = if settings.steady {
+            let Operator { cluster, rng, bell, .. } = operator;
+            self.start(Steward { cluster, rng, bell, recorder: self.recorder.clone() }.run())
+        } else {
+            self.start(operator.run())
+        };
+        vec![works, self.start(ticks)]
     }
 
     fn watchers(&self, rng: &mut Rng) -> Vec<Done> {

@@ -21,6 +21,13 @@ pub struct Settings {
     pub link: LinkSettings,
     /// Shortest and longest sync of a healthy disk, in nanoseconds.
     pub sync_ns: (u64, u64),
+    /// Members, from the first, whose disks are slower than that all the time.
+    pub slow_members: u64,
+    /// Shortest and longest sync of theirs, in nanoseconds.
+    pub slow_sync_ns: (u64, u64),
+    /// Nothing fails but what an operator does on purpose: then leadership may not move otherwise, and must soon be
+    /// where it was asked to be.
+    pub steady: bool,
     /// How far members' clocks are apart, at most.
     pub clock_offset: Duration,
     /// How much faster or slower a member's clock runs, at most, in parts per million.
@@ -71,9 +78,29 @@ impl Settings {
             store,
             link,
             sync_ns: (100_000, rng.between(200_000, 6_000_000)),
+            slow_members: 0,
+            slow_sync_ns: (0, 0),
+            steady: false,
             clock_offset: Duration::from_secs(5),
             clock_drift_ppm: if lease_reads { 100 } else { 10_000 },
             plan,
+        }
+    }
+
+    /// Draws settings of clusters without faults, some or all of whose disks need 60 to 150 ms for a sync.
+    pub fn draw_steady(rng: &mut Rng) -> Self {
+        let drawn = Self::draw(rng);
+        let slow_members = [1, drawn.members / 2 + 1, drawn.members][rng.index(3).expect("three")];
+        let fastest_ms = rng.between(60, 130);
+        Self {
+            churn: false,
+            length: Duration::from_millis(rng.between(10_000, 20_000)),
+            link: LinkSettings { loss_per_mille: 0, ..drawn.link },
+            slow_members,
+            slow_sync_ns: (fastest_ms * 1_000_000, (fastest_ms + 20) * 1_000_000),
+            steady: true,
+            plan: PlanSettings { episodes: 0, ..drawn.plan },
+            ..drawn
         }
     }
 

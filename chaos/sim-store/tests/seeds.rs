@@ -3,7 +3,7 @@
 //! - `TRIREME_SIM_SEEDS=50000` runs more seeds than the usual number, `TRIREME_SIM_FROM` begins elsewhere,
 //!   `TRIREME_SIM_THREADS` uses more threads.
 //! - `TRIREME_SIM_SEED=17 cargo test -p trireme-sim-store --test seeds replay -- --ignored --nocapture` runs one seed
-//!   and tells what happened.
+//!   and tells what happened; `TRIREME_SIM_KIND=1` is a cluster of slow disks, `2` one without other faults.
 
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ const SEEDS: u64 = 2_000;
 const FEW: u64 = 200;
 /// Seeds of clusters with slow disks only.
 const SLOW: u64 = 40;
+/// Seeds of clusters with slow disks and nothing else amiss.
+const STEADY: u64 = 60;
 /// Seeds that are run twice.
 const TWICE: u64 = 12;
 
@@ -28,6 +30,10 @@ fn the_same_seed_gives_the_same_run() {
             (other.trace_hash, other.state_hash, other.steps)
         );
         assert!(!other.story.is_empty());
+    }
+    for seed in 0..TWICE / 4 {
+        let trace = || run_with(Settings::draw_steady, seed, None, false).trace_hash;
+        assert_eq!(trace(), trace(), "seed {seed} of those with slow disks");
     }
     let (one, other) = (run(1, None, false), run(2, None, false));
     assert_ne!((one.trace_hash, one.state_hash), (other.trace_hash, other.state_hash));
@@ -48,6 +54,16 @@ fn members_with_slow_disks_elect_a_leader() {
     }
 }
 
+/// Of members some or all of whose disks are slow, a leader stays until it is asked to go, and goes where it is asked.
+#[test]
+fn slow_disks_do_not_move_leadership() {
+    for seed in 0..number("TRIREME_SIM_STEADY_SEEDS", STEADY) {
+        let run = run_with(Settings::draw_steady, seed, None, false);
+        assert_eq!(run.result.map_err(|failure| failure.to_string()), Ok(()), "seed {seed}");
+        assert!(run.acknowledged > 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn every_seed_keeps_the_laws() {
     keep_the_laws(number("TRIREME_SIM_FROM", FEW), number("TRIREME_SIM_SEEDS", SEEDS));
@@ -57,8 +73,11 @@ fn every_seed_keeps_the_laws() {
 #[ignore = "for people: tells what happens under TRIREME_SIM_SEED"]
 #[allow(clippy::print_stdout)]
 fn replay() {
-    let slow = number("TRIREME_SIM_SLOW", 0) == 1;
-    let draw = if slow { Settings::draw_slow_disks } else { Settings::draw };
+    let draw = match number("TRIREME_SIM_KIND", 0) {
+        0 => Settings::draw,
+        1 => Settings::draw_slow_disks,
+        _ => Settings::draw_steady,
+    };
     let run = run_with(draw, number("TRIREME_SIM_SEED", 0), None, true);
     for line in &run.story {
         println!("{line}");

@@ -13,7 +13,7 @@ use trireme_store::calls::{GetStateHash, GetStatus, StoreStatus};
 
 /// Generous: the machine may be busy with other things.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// One cluster at a time: several would only slow each other down.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -177,6 +177,36 @@ impl Cluster {
         String::from_utf8(out.stdout).expect("text").trim().to_owned()
     }
 
+    /// The same, asked again while it is refused.
+    pub(crate) async fn until_done(&self, name: &str, arguments: &[&str]) -> String {
+        let started = Instant::now();
+        loop {
+            let out = self.run(name, arguments);
+            if out.status.success() {
+                return String::from_utf8(out.stdout).expect("text").trim().to_owned();
+            }
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(started.elapsed() < LIMIT, "trireme {arguments:?}: {said}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until every server that runs knows this one as the leader.
+    pub(crate) async fn until_led_by(&self, leader: &str) {
+        let started = Instant::now();
+        for name in self.names() {
+            loop {
+                let raft = self.status(&name).await.raft;
+                let led_by = raft.leader.and_then(|id| Some(raft.members.get(&id)?.peer.address.clone()));
+                if led_by.as_deref() == Some(leader) {
+                    break;
+                }
+                assert!(started.elapsed() < LIMIT, "{name} is led by {led_by:?}, not by {leader}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
     fn admin(&self, name: &str) -> Admin {
         Admin::load(&self.data(name).join("admin")).expect("an administrator")
     }
@@ -192,7 +222,14 @@ impl Cluster {
     }
 
     pub(crate) async fn client(&self, name: &str) -> StoreClient {
-        self.try_client(name).await.unwrap_or_else(|| panic!("{name} does not answer:\n{}", self.said(name)))
+        let started = Instant::now();
+        loop {
+            if let Some(client) = self.try_client(name).await {
+                return client;
+            }
+            assert!(started.elapsed() < LIMIT, "{name} does not answer:\n{}", self.said(name));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn status(&self, name: &str) -> StoreStatus {

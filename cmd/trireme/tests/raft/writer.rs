@@ -14,7 +14,7 @@ use trireme_process::{Admin, random_u64};
 use trireme_store::StoreClient;
 use trireme_store::calls::{Consistency, GetStatus, Item, List, PAGE_BYTES_MAX, PAGE_OBJECTS_MAX, Propose};
 
-use crate::kit::{Cluster, LIMIT};
+use crate::kit::{CALL_LIMIT, Cluster, LIMIT};
 
 /// What a writer did.
 #[derive(Debug, Default)]
@@ -64,11 +64,10 @@ impl Reach {
         Self { admin, address, client: None }
     }
 
-    async fn client(&mut self) -> Option<&StoreClient> {
+    async fn client(&mut self, limit: Duration) -> Option<&StoreClient> {
         if self.client.is_none() {
             let admin = Admin::load(&self.admin).ok()?;
-            self.client =
-                StoreClient::connect_to(&admin, &[self.address], Duration::from_millis(300)).await.ok();
+            self.client = StoreClient::connect_to(&admin, &[self.address], limit).await.ok();
         }
         self.client.as_ref()
     }
@@ -80,7 +79,7 @@ async fn write(
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<(Key, Revision)>>>,
 ) -> Duration {
-    let first = clients[0].client().await.expect("a server answers");
+    let first = clients[0].client(CALL_LIMIT).await.expect("a server answers");
     let born = first.call(GetStatus {}).await.expect("a status").raft.applied;
     let client = ClientId(u128::from(random_u64()));
     let (mut longest_gap, mut at, mut last) = (Duration::ZERO, 0, Instant::now());
@@ -95,10 +94,14 @@ async fn write(
         let proposal =
             Proposal::transaction(vec![Guard::Absent(key.clone())], vec![put]).with_request(request);
         let started = Instant::now();
+        let mut failures = 0;
         let revision = loop {
-            let call = Propose { proposal: proposal.clone(), timeout_ms: 400 };
-            let within = Duration::from_millis(600);
-            let answer = match clients[at].client().await {
+            // A server that is dead is not waited for long; a machine that is slow is, in the end.
+            let patience = 1 + failures / clients.len() as u32;
+            failures += 1;
+            let call = Propose { proposal: proposal.clone(), timeout_ms: 400 * u64::from(patience) };
+            let within = Duration::from_millis(600) * patience;
+            let answer = match clients[at].client(Duration::from_millis(300) * patience).await {
                 Some(client) => client.call_within(call, within, trireme_kernel::Class::Control).await.ok(),
                 None => None,
             };

@@ -15,5 +15,5 @@ pub(crate) use patience::EndsByItself;
 pub(crate) use real_time::*;
 #[cfg(feature = "virtual-time")]
 pub(crate) use virtual_time::{
-    Instant, Runtime, Task, aside, before_sync, blocking, is_virtual, sleep, spawn, timeout,
+    Instant, Runtime, Task, aside, before_sync, blocking, chance, is_virtual, sleep, spawn, timeout,
 };

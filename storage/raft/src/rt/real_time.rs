@@ -132,6 +132,13 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
     wait.await.map_err(|_| io::Error::other("the work on a thread of its own panicked"))
 }
 
+/// A number that nobody can know before.
+pub(crate) fn chance() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // Keyed anew each time; what is hashed does not matter.
+    RandomState::new().hash_one(0)
+}
+
 /// Whether this thread is in a world of its own time, where tasks stand in for threads.
 pub(crate) const fn is_virtual() -> bool {
     false

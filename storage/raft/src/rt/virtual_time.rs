@@ -69,6 +69,14 @@ pub(crate) fn is_virtual() -> bool {
     WORLD.with(|here| here.borrow().is_some())
 }
 
+/// A number that nobody can know before, but the world.
+pub(crate) fn chance() -> u64 {
+    match world() {
+        Some(world) => world.seed(),
+        None => rand::random(),
+    }
+}
+
 pub(crate) async fn before_sync() {
     if let Some(world) = world() {
         world.before_sync().await;

@@ -11,6 +11,7 @@ use openraft::{ChangeMembers, ReadPolicy};
 use trireme_mvcc::{Entry, Operation, Proposal};
 
 use super::error::StoreError;
+use super::hand_over::Handed;
 use super::member::Inner;
 use super::transport::{Lane, TransportError};
 use super::types::{Command, TypeConfig};
@@ -61,8 +62,8 @@ impl Inner {
                 Ok(Attempt::Done(answer)) => return Ok(answer),
                 Ok(Attempt::Again(why)) => why,
                 Ok(Attempt::Unsure(why)) if repeatable => {
-                    // A read changes nothing, whatever became of it.
-                    doubt = (!matches!(wish, Wish::ReadIndex)).then(|| why.clone());
+                    // A read changes nothing, whatever became of it; a hand-over shows.
+                    doubt = (!matches!(wish, Wish::ReadIndex | Wish::TransferTo(_))).then(|| why.clone());
                     why
                 }
                 Ok(Attempt::Unsure(why)) => return Err(StoreError::Unknown { why }),
@@ -86,7 +87,18 @@ impl Inner {
             return Ok(Attempt::Again(format!("leader {leader} is in no membership")));
         };
         let ask = Ask::Leader(wish, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        match self.network.ask(leader, &peer, Lane::Control, ask, timeout).await {
+        let answer = self.network.ask(leader, &peer, Lane::Control, ask, timeout);
+        // What is asked of the leader is not waited for once another one leads: a dead one would cost the whole time.
+        let moved = self.until_leadership(|now| now.leader.is_some_and(|other| other != leader));
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = moved => {
+                let why = "another member leads by now".to_owned();
+                Err(TransportError::NoAnswer { member: leader, why })
+            }
+        };
+        match answer {
             Ok(Ok(answer)) => Ok(Attempt::Done(answer)),
             Ok(Err(error @ (StoreError::NotLeader { .. } | StoreError::Unavailable { .. }))) => {
                 Ok(Attempt::Again(error.to_string()))
@@ -113,7 +125,10 @@ impl Inner {
                 Wish::Propose(proposal) => self.propose_here(proposal).await,
                 Wish::ReadIndex => self.index_here().await,
                 Wish::Change(change) => self.change_here(change).await,
-                Wish::TransferTo(to) => self.transfer_here(to).await,
+                Wish::TransferTo(to) => match self.hand_to(to).await? {
+                    Handed::Done => Ok(Attempt::Done(Answer::Done)),
+                    Handed::Not(why) => Ok(Attempt::Again(why)),
+                },
             }
         };
         let timed_out = |_| Ok(Attempt::Unsure("no quorum confirmed it in time".to_owned()));
@@ -121,6 +136,9 @@ impl Inner {
     }
 
     async fn propose_here(&self, proposal: Arc<Proposal>) -> Result<Attempt, StoreError> {
+        if self.gate.is_closed() {
+            return Ok(Attempt::Again("leadership is being handed over".to_owned()));
+        }
         let refused = |e: crate::disk::NoSpace| StoreError::NoSpace { message: e.to_string() };
         self.reserve.admit(room_class(&proposal)).map_err(refused)?;
         match self.raft.client_write(Command(proposal)).await {
@@ -156,6 +174,9 @@ impl Inner {
     }
 
     async fn change_here(&self, change: MembershipChange) -> Result<Attempt, StoreError> {
+        if self.gate.is_closed() {
+            return Ok(Attempt::Again("leadership is being handed over".to_owned()));
+        }
         let changed = match change {
             MembershipChange::AddLearner(id, peer) => {
                 if let Some(known) = self.known_database(id).filter(|known| *known != peer.database) {
@@ -187,17 +208,6 @@ impl Inner {
             }
             Err(error) => Ok(failed(error)),
         }
-    }
-
-    async fn transfer_here(&self, to: MemberId) -> Result<Attempt, StoreError> {
-        if !self.leader().is_me {
-            return Ok(Attempt::Again("this member does not lead".to_owned()));
-        }
-        if !self.raft.voter_ids().any(|voter| voter == to) {
-            return Err(StoreError::Membership { why: format!("member {to} is no voter") });
-        }
-        let asked = self.raft.trigger().transfer_leader(to).await;
-        asked.map(|()| Attempt::Done(Answer::Done)).map_err(|e| StoreError::Stopped { why: e.to_string() })
     }
 }
 

@@ -1,90 +1,133 @@
-//! A leader whose disk stalls hands leadership to a voter that keeps up, instead of stalling the cluster.
+//! Handing leadership to another voter, without a moment in which nobody leads.
+//!
+//! openraft's own hand-over ends every lease and every heartbeat before the successor has said whether it can, and is
+//! void when the successor does not have the whole log on disk within a vote's time: with slow disks each try costs an
+//! election that anybody may win, and terms climb. Here the leader leads on. It lets the successor catch up, takes no
+//! proposals while it does (see [`super::gate`]), and then tells that one alone. The successor stands for election at
+//! once, in the leader's name, which makes the others vote in spite of the lease that they have granted.
 
-use std::sync::Weak;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::raft::TransferLeaderRequest;
 
+use super::error::StoreError;
 use super::member::Inner;
-use super::status::{Role, Status};
+use super::status::Status;
+use super::transport::Lane;
+use super::types::{LogId, Vote};
+use super::wire::{Answer, Ask};
 use crate::identity::MemberId;
-use crate::rt::{self, Instant};
+use crate::rt;
 
-/// How often a leader's disk is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a follower looks whether it leads by now.
-const FOLLOWER_INTERVAL: Duration = Duration::from_millis(500);
-/// A sync that takes longer is a stall.
-const STALL_LIMIT: Duration = Duration::from_millis(300);
-/// Time between two hand-overs from this member.
-const REST: Duration = Duration::from_secs(5);
-/// Entries that the successor may be behind.
-const LAG_ENTRIES: u64 = 10_000;
+/// Entries that the successor may lack and still count as keeping up.
+const NEAR_ENTRIES: u64 = 64;
+/// How long the successor may take to keep up, while this member goes on taking proposals.
+const NEAR_LIMIT: Duration = Duration::from_millis(1_000);
+/// How long it may take for the rest, while nobody's proposals are taken: several syncs of a slow disk.
+const CATCH_UP_LIMIT: Duration = Duration::from_millis(1_000);
+/// Pause between two looks at what it has.
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
+/// How long it may take to answer the offer. It waits for nothing.
+const OFFER_LIMIT: Duration = Duration::from_millis(500);
+/// How long this member waits for the successor's call for votes: its vote has to be synced.
+const CALL_LIMIT: Duration = Duration::from_millis(1_500);
+/// How long the election may take once it has begun.
+const ELECTION_LIMIT: Duration = Duration::from_millis(3_000);
 
-/// Runs until the store is gone.
-pub(super) async fn run(store: Weak<Inner>) {
-    let (mut last, mut pause) = (None::<Instant>, LOOK_INTERVAL);
-    loop {
-        rt::sleep(pause).await;
-        let Some(inner) = store.upgrade() else { return };
-        pause = if inner.leader().is_me { LOOK_INTERVAL } else { FOLLOWER_INTERVAL };
-        let rested = last.is_none_or(|at| at.elapsed() >= REST);
-        let stalled = inner.sync_watch.stalled();
-        if !rested || stalled < STALL_LIMIT {
-            continue;
-        }
-        let status = Status::of(&inner.raft.metrics().borrow_watched());
-        let Some(to) = successor(&status) else { continue };
-        tracing::warn!(?stalled, to, "the disk of this leader stalls: handing over");
-        if let Err(error) = inner.raft.trigger().transfer_leader(to).await {
-            tracing::warn!(%error, "the hand-over was not started");
-        }
-        last = Some(Instant::now());
-    }
+/// What came of an offer.
+pub(super) enum Handed {
+    /// The successor leads.
+    Done,
+    /// It does not, for this reason. It may be asked again.
+    Not(String),
 }
 
-/// The other voter with the most entries, if this member leads and one is close enough.
-fn successor(status: &Status) -> Option<MemberId> {
-    if status.leader != Some(status.member) {
-        return None;
-    }
-    let voters = status.members.iter().filter(|(id, m)| **id != status.member && m.role == Role::Voter);
-    let held = voters.filter_map(|(id, m)| Some((m.matched?, *id)));
-    held.filter(|(matched, _)| matched + LAG_ENTRIES >= status.last_index).max().map(|(_, id)| id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::status::MemberStatus;
-    use crate::store::types::Peer;
-
-    fn status(leader: MemberId, members: &[(MemberId, Role, Option<u64>)]) -> Status {
-        let member = |(id, role, matched): &(MemberId, Role, Option<u64>)| {
-            (*id, MemberStatus { peer: Peer::default(), role: *role, matched: *matched })
+impl Inner {
+    /// Offers leadership to a voter once.
+    ///
+    /// # Errors
+    /// It can never lead, or the core has ended.
+    pub(super) async fn hand_to(&self, to: MemberId) -> Result<Handed, StoreError> {
+        let now = self.leader();
+        if now.leader == Some(to) {
+            return Ok(Handed::Done);
+        }
+        if !now.is_me {
+            return Ok(Handed::Not("this member does not lead".to_owned()));
+        }
+        if !self.raft.voter_ids().any(|voter| voter == to) {
+            return Err(StoreError::Membership { why: format!("member {to} is no voter") });
+        }
+        // One that stays behind is given its chance below.
+        drop(rt::timeout(NEAR_LIMIT, self.until_near(to)).await);
+        let Some(closed) = self.gate.close() else {
+            return Ok(Handed::Not("another hand-over is under way".to_owned()));
         };
-        Status {
-            member: 1,
-            term: 1,
-            leader: Some(leader),
-            last_index: 50_000,
-            committed: 0,
-            applied: 0,
-            snapshot: 0,
-            purged: 0,
-            members: members.iter().map(member).collect(),
-            stopped: None,
+        let Ok(caught_up) = rt::timeout(CATCH_UP_LIMIT, self.until_equal(to)).await else {
+            return Ok(Handed::Not(format!("member {to} does not keep up with the log")));
+        };
+        let (vote, last) = caught_up?;
+        if let Err(why) = self.offer(to, vote, last).await {
+            return Ok(Handed::Not(why));
+        }
+        let called = rt::timeout(CALL_LIMIT, self.until_leadership(|now| !now.is_me)).await.is_ok();
+        drop(closed);
+        if !called {
+            return Ok(Handed::Not(format!("member {to} accepted and did not call for votes")));
+        }
+        let elected = rt::timeout(ELECTION_LIMIT, self.until_leadership(|now| now.leader.is_some()));
+        let leader = elected.await.ok().and_then(|now| now.leader);
+        Ok(match leader {
+            Some(leader) if leader == to => Handed::Done,
+            _ => Handed::Not(format!("member {to} was not elected, {leader:?} leads")),
+        })
+    }
+
+    async fn until_near(&self, to: MemberId) {
+        loop {
+            let status = Status::of(&self.raft.metrics().borrow_watched());
+            let matched = status.members.get(&to).and_then(|other| other.matched).unwrap_or(0);
+            if status.leader != Some(status.member) || matched + NEAR_ENTRIES >= status.last_index {
+                return;
+            }
+            rt::sleep(LOOK_PAUSE).await;
         }
     }
 
-    #[test]
-    fn the_successor_is_the_voter_that_holds_most() {
-        let me = (1, Role::Voter, Some(50_000));
-        let (near, nearer) = ((2, Role::Voter, Some(49_000)), (3, Role::Voter, Some(49_900)));
-        let learner = (4, Role::Learner, Some(50_000));
-        assert_eq!(successor(&status(1, &[me, near, nearer, learner])), Some(3));
-        assert_eq!(successor(&status(2, &[me, near, nearer])), None, "only a leader hands over");
-        assert_eq!(successor(&status(1, &[me, (2, Role::Voter, Some(10)), learner])), None);
-        assert_eq!(successor(&status(1, &[me])), None);
+    /// Waits until a member has everything durable that this one has taken in; what the offer says of that. It is seen
+    /// twice in a row: the numbers are a little late.
+    async fn until_equal(&self, to: MemberId) -> Result<(Vote, Option<LogId>), StoreError> {
+        let mut before = None;
+        loop {
+            let vote = self.raft.with_raft_state(|state| *state.vote_ref()).await;
+            let vote = vote.map_err(|e| StoreError::Stopped { why: e.to_string() })?;
+            let held = {
+                let metrics = self.raft.metrics();
+                let metrics = metrics.borrow_watched();
+                let held = metrics.replication.as_ref().and_then(|all| all.get(&to).copied().flatten());
+                held.filter(|held| Some(held.index) == metrics.last_log_index)
+            };
+            if held.is_some() && held == before {
+                return Ok((vote, held));
+            }
+            before = held;
+            rt::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    /// No answer says nothing: it may have been heard.
+    async fn offer(&self, to: MemberId, vote: Vote, last: Option<LogId>) -> Result<(), String> {
+        let peer = self.peer(to).ok_or("it has left")?;
+        let ask = Ask::Transfer(TransferLeaderRequest::new(vote, to, last));
+        match self.network.ask(to, &peer, Lane::Heartbeat, ask, OFFER_LIMIT).await {
+            Ok(Ok(Answer::Transfer(Err(refused)))) => Err(format!("member {to} refused: {refused}")),
+            Ok(Err(refused)) => Err(format!("member {to} refused: {refused}")),
+            Ok(Ok(_)) => Ok(()),
+            Err(lost) => {
+                tracing::debug!(to, %lost, "an offer of leadership was not answered");
+                Ok(())
+            }
+        }
     }
 }

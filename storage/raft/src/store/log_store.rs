@@ -72,6 +72,11 @@ impl LogStore {
         self.watch.clone()
     }
 
+    /// The last entry.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.marks.read().last
+    }
+
     async fn submit(&self, job: Job) -> io::Result<()> {
         self.jobs.send(job).await.map_err(|_| io::Error::other("the writer of the raft log has ended"))
     }
@@ -133,6 +138,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let kept = self.marks.read().vote;
+        if kept.is_some_and(|kept| is_held_back_by(&kept, vote)) {
+            self.marks.write().vote = Some(*vote);
+            return Ok(());
+        }
         let (encoded, asked) = (codec::encode(vote), rt::Instant::now());
         self.ask(|answer| Job::Vote(encoded, answer)).await?;
         self.watch.vote_saved(asked);
@@ -189,6 +199,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mark = codec::encode(&Some(log_id));
         self.ask(|answer| Job::Purge(log_id.index, mark, answer)).await
     }
+}
+
+/// Whether `vote` forbids nothing that `kept`, which is durable, does not forbid: the same candidate of the same term,
+/// known to have won by now. Openraft's core does nothing else while it waits for a vote to be durable, and with this
+/// one it would keep a new leader silent for a sync, while the others wait for its first word. A member that forgets
+/// who won is told again; a leader that restarts does not lead in any case.
+fn is_held_back_by(kept: &Vote, vote: &Vote) -> bool {
+    vote.is_committed() && kept.leader_id() == vote.leader_id()
 }
 
 fn read_mark<T: serde::de::DeserializeOwned>(db: &dyn LogDb, mark: Mark) -> io::Result<Option<T>> {

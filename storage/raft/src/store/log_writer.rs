@@ -40,6 +40,13 @@ pub(super) enum Job {
     Purge(u64, Vec<u8>, oneshot::Sender<Result<(), LogError>>),
 }
 
+impl Job {
+    /// Whether it is durable when it was carried out, whatever waits with it.
+    fn syncs_by_itself(&self) -> bool {
+        matches!(self, Self::Vote(..) | Self::Truncate(..))
+    }
+}
+
 /// Starts the thread. It ends when all senders are gone.
 pub(super) fn start(
     db: Arc<dyn LogDb>,
@@ -110,10 +117,18 @@ impl Writer {
         self.finish();
     }
 
-    /// The same in a world of its own time, where the sync takes what that world says.
+    /// The same in a world of its own time, where each sync takes what that world says.
     async fn run_as_task(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(job) = queue.recv().await {
-            self.gather(job, &mut queue);
+        while let Some(first) = queue.recv().await {
+            let mut next = Some(first);
+            while let Some(job) = next.take() {
+                if job.syncs_by_itself() {
+                    self.watch.begin();
+                    rt::before_sync().await;
+                }
+                self.carry_out(job);
+                next = if self.bytes < BATCH_BYTES { queue.try_recv().ok() } else { None };
+            }
             if self.due {
                 self.watch.begin();
                 rt::before_sync().await;
@@ -134,18 +149,19 @@ impl Writer {
     }
 
     fn carry_out(&mut self, job: Job) {
-        self.due = true;
+        // What syncs by itself has synced what was appended before as well, but has told nobody.
+        self.due |= !job.syncs_by_itself();
         match job {
             Job::Append(entries, done) => match self.append(&entries) {
                 Ok(()) => self.wait(done),
                 Err(error) => done.io_completed(Err(to_io(error))),
             },
             Job::Vote(vote, answer) => {
-                let saved = self.with_room(|db| db.save_vote(&vote));
+                let saved = self.watch.during(|| self.with_room(|db| db.save_vote(&vote)));
                 self.answer(answer, saved);
             }
             Job::Truncate(from, answer) => {
-                let truncated = self.with_room(|db| db.truncate_from(from));
+                let truncated = self.watch.during(|| self.with_room(|db| db.truncate_from(from)));
                 self.answer(answer, truncated);
             }
             Job::Purge(upto, mark, answer) => {

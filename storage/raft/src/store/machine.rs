@@ -76,6 +76,17 @@ impl Machine {
         self.shared.clone()
     }
 
+    /// The stored state may be ahead of the stored log: a leader applies what the others have made durable before its
+    /// own disk has. openraft then gives the log up to there up, which needs a snapshot from there.
+    pub(super) async fn cover_hole(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let Some(applied) = self.position.0.filter(|applied| Some(*applied) > last) else { return Ok(()) };
+        if self.snapshots.newest_index() >= applied.index {
+            return Ok(());
+        }
+        tracing::info!(%applied, "the state is ahead of the log: a snapshot takes the place of what is missing");
+        self.get_snapshot_builder().await.build_snapshot().await.map(drop)
+    }
+
     fn apply_chunk(
         &mut self,
         chunk: Vec<Result<EntryResponder<TypeConfig>, io::Error>>,

@@ -13,13 +13,15 @@ use trireme_mvcc::{Proposal, State, WatchError, WatchRequest};
 
 use super::at_leader::odd;
 use super::error::StoreError;
-use super::hand_over;
+use super::gate::Gate;
 use super::log_store::LogStore;
 use super::machine::Machine;
 use super::network::Network;
+use super::pulse;
 use super::read_index::{self, ReadQueue};
 use super::service::Incoming;
 use super::shared::{Shared, WatchCursor};
+use super::slow_disk;
 use super::snapshot_file::SnapshotDir;
 use super::snapshot_rhythm;
 use super::status::{Leadership, Status};
@@ -53,6 +55,7 @@ pub(super) struct Inner {
     pub(super) reserve: Arc<Reserve>,
     pub(super) lease_reads: bool,
     pub(super) sync_watch: Arc<SyncWatch>,
+    pub(super) gate: Gate,
     pub(super) me: Weak<Inner>,
 }
 
@@ -73,7 +76,7 @@ impl RaftStore {
         let log = LogStore::start(log, Some(reserve.clone()), Some(lock.clone())).map_err(|e| stopped(&e))?;
         let sync_watch = log.sync_watch();
         let snapshots = SnapshotDir::open(disk, &dir.join("snapshot")).map_err(|e| stopped(&e))?;
-        let (machine, due) = Machine::open(
+        let (mut machine, due) = Machine::open(
             state,
             snapshots.clone(),
             Some(reserve.clone()),
@@ -81,6 +84,7 @@ impl RaftStore {
             config.snapshot_entries,
         )
         .map_err(|e| stopped(&e))?;
+        machine.cover_hole(log.last()).await.map_err(|e| stopped(&e))?;
         let shared = machine.shared();
         let me = (identity.member, identity.database);
         let network = Network {
@@ -114,9 +118,11 @@ impl RaftStore {
             reserve,
             lease_reads: config.lease_reads,
             sync_watch,
+            gate: Gate::default(),
         });
+        rt::spawn(pulse::run(Arc::downgrade(&inner), config));
         rt::spawn(read_index::run(Arc::downgrade(&inner), queue));
-        rt::spawn(hand_over::run(Arc::downgrade(&inner)));
+        rt::spawn(slow_disk::run(Arc::downgrade(&inner)));
         rt::spawn(snapshot_rhythm::run(Arc::downgrade(&inner), due));
         Ok(Self { inner })
     }
@@ -178,6 +184,25 @@ impl Inner {
         *self.leadership.borrow()
     }
 
+    /// Whether there is no other member.
+    pub(super) fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics();
+        metrics.borrow_watched().membership_config.membership().nodes().count() == 1
+    }
+
+    /// Waits until leadership is as `wanted`.
+    pub(super) async fn until_leadership(&self, wanted: impl Fn(Leadership) -> bool) -> Leadership {
+        loop {
+            // Asked for before the look, so that no change in between is missed.
+            let changed = self.leader_changed.notified();
+            let now = self.leader();
+            if wanted(now) {
+                return now;
+            }
+            changed.await;
+        }
+    }
+
     pub(super) fn peer(&self, member: MemberId) -> Option<Peer> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -201,7 +226,8 @@ impl Store for RaftStore {
             }
             let members: BTreeMap<MemberId, Peer> = [(self.inner.network.me.0, me)].into();
             let initialized = self.inner.raft.initialize(members).await;
-            initialized.map_err(|e| StoreError::Membership { why: e.to_string() })
+            initialized.map_err(|e| StoreError::Membership { why: e.to_string() })?;
+            self.inner.raft.trigger().elect(false).await.map_err(|e| stopped(&e))
         })
     }
 

@@ -11,6 +11,7 @@ mod at_leader;
 mod codec;
 mod config;
 mod error;
+mod gate;
 mod hand_over;
 mod log_store;
 mod log_writer;
@@ -19,9 +20,11 @@ mod member;
 mod network;
 mod persister;
 mod pre_votes;
+mod pulse;
 mod read_index;
 mod service;
 mod shared;
+mod slow_disk;
 mod snapshot_file;
 mod snapshot_rhythm;
 mod status;
@@ -81,7 +84,9 @@ pub trait Store {
         change: MembershipChange,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Asks the leader to hand over to a voter. The answer says that it was asked; see [`Store::leadership`].
+    /// Has the leader hand over to a voter, and waits until that one leads. The leader offers its place when the other
+    /// one is ready, and leads on until it is taken: an offer that is lost costs nothing, and is made again as long as
+    /// there is time.
     fn transfer_leader(&self, to: MemberId, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Who leads, and every change of it.
     fn leadership(&self) -> watch::Receiver<Leadership>;

@@ -13,8 +13,8 @@ use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{Backoff, RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest,
+    VoteResponse,
 };
 use openraft::type_config::alias::SnapshotOf;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -266,17 +266,6 @@ impl RaftNetworkV2<TypeConfig> for Client {
 
     fn backoff(&self) -> Option<Backoff> {
         Some(Backoff::new(std::iter::repeat(RETRY_PAUSE)))
-    }
-
-    async fn transfer_leader(
-        &mut self,
-        req: TransferLeaderRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<TransferLeaderResponse<TypeConfig>, Failure> {
-        match self.call(Lane::Heartbeat, Ask::Transfer(req), option.hard_ttl()).await? {
-            Answer::Transfer(response) => Ok(response),
-            _ => Err(self.odd()),
-        }
     }
 }
 

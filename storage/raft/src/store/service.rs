@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::storage::Snapshot;
 use openraft::vote::RaftLeaderId;
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ use crate::rt;
 
 /// Longest that a forwarded proposal may wait here.
 const FORWARD_LIMIT: Duration = Duration::from_secs(60);
+/// How long a heartbeat waits for what came before it to be durable. A small part of a heartbeat interval.
+const DURABLE_PATIENCE: Duration = Duration::from_millis(5);
 
 /// The snapshot that is being received. One at a time: a new one ends the one before, the same goes on.
 pub(super) struct Incoming {
@@ -138,7 +140,7 @@ impl Inner {
                     && self.network.pre_votes.promise(now, me, candidate);
                 Answer::Vote(said)
             }
-            Ask::Append(rpc) => Answer::Append(self.raft.append_entries(rpc).await.map_err(|e| fatal(&e))?),
+            Ask::Append(rpc) => Answer::Append(self.append(rpc).await?),
             Ask::Transfer(rpc) => {
                 Answer::Transfer(self.raft.handle_transfer_leader(rpc).await.map_err(|e| fatal(&e))?)
             }
@@ -154,6 +156,35 @@ impl Inner {
                 self.as_leader(wish, Duration::from_millis(timeout_ms).min(FORWARD_LIMIT)).await?
             }
         })
+    }
+
+    /// Entries, or a heartbeat. openraft answers when everything taken in before is durable. A heartbeat claims nothing
+    /// about the log beyond what this member confirmed before (its `prev_log_id`): it is answered when it was heard, or
+    /// a leader of members with slow disks would get no answer in time, and could not confirm a single read.
+    async fn append(
+        &self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, StoreError> {
+        let fatal = |e: &dyn std::fmt::Display| StoreError::Stopped { why: e.to_string() };
+        let (vote, is_heartbeat) = (rpc.vote, rpc.entries.is_empty());
+        let mut answer = std::pin::pin!(self.raft.append_entries(rpc));
+        if is_heartbeat {
+            tokio::select! {
+                biased;
+                answered = &mut answer => return answered.map_err(|e| fatal(&e)),
+                () = rt::sleep(DURABLE_PATIENCE) => {}
+            }
+            // Comes to the core after the heartbeat, which is refused at once or accepted.
+            let heard = self.raft.with_raft_state(move |state| *state.vote_ref() == vote);
+            tokio::select! {
+                biased;
+                answered = &mut answer => return answered.map_err(|e| fatal(&e)),
+                heard = heard => if heard.map_err(|e| fatal(&e))? {
+                    return Ok(AppendEntriesResponse::Success);
+                }
+            }
+        }
+        answer.await.map_err(|e| fatal(&e))
     }
 
     async fn receive(self: Arc<Self>, ask: Ask) -> Reply {

@@ -13,7 +13,7 @@ use trireme_raft::store::{Committed, MembershipChange, RaftStore, Role, Store, S
 use trireme_raft::{ClusterId, Database, LogKind, MemberId, OpenError};
 
 /// Generous: the machine may be busy, and timing never decides a test.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 const CLUSTER: ClusterId = ClusterId(77);
 
 pub(crate) struct Cluster {

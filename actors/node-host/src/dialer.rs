@@ -10,7 +10,7 @@ use trireme_kubelet::KubeletHttp;
 /// Bytes on their way in a stream between API server and kubelet.
 const STREAM_BYTES: usize = 64 * 1024;
 /// Who the kubelet is told is asking: the API server has judged the request already.
-const CALLER: &str = "kube-apiserver";
+pub(crate) const CALLER: &str = "kube-apiserver";
 
 /// The node of this process.
 #[derive(Clone)]
@@ -22,6 +22,10 @@ pub struct LocalNode {
 impl LocalNode {
     pub(crate) fn new(name: String, http: KubeletHttp) -> Self {
         Self { name, http }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn absent(&self, node: &str) -> DialError {

@@ -13,7 +13,7 @@ use trireme_dataplane::{BridgeConfig, BridgeNetwork, NetError};
 use trireme_dns::{Dns, DnsConfig};
 use trireme_kernel::supervision::{BackOff, Intensity, WhenExceeded};
 use trireme_kernel::{ChildError, SupervisorRef, SupervisorSpec};
-use trireme_kubelet::{AllowAll, Kubelet, KubeletConfig};
+use trireme_kubelet::{AllowAll, Kubelet, KubeletConfig, KubeletHttp};
 use trireme_kubelet_core::evict::{Bound, Signal};
 use trireme_node::{PodNetwork, Runtime, RuntimeError};
 use trireme_proxy::{Kernel as ProxyKernel, PodRoutes, Proxy, ProxyConfig, ServicesConfig};
@@ -184,9 +184,14 @@ impl NodeHost {
         &self.network
     }
 
+    /// The kubelet's HTTP API, for callers that were judged already.
+    pub fn http(&self) -> KubeletHttp {
+        self.kubelet.http_service(Arc::new(AllowAll))
+    }
+
     /// How the API server of this process reaches the node.
     pub fn dialer(&self) -> LocalNode {
-        LocalNode::new(self.parts.name.clone(), self.kubelet.http_service(Arc::new(AllowAll)))
+        LocalNode::new(self.parts.name.clone(), self.http())
     }
 }
 

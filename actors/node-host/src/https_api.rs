@@ -24,6 +24,14 @@ impl HttpsApi {
         Self { rest }
     }
 
+    /// Asks, and once more when the connection broke: for what may be done twice. The server may be another one then.
+    async fn ask_again(&self, ask: &Ask<'_>) -> Result<Value, ClientError> {
+        match self.rest.json(ask).await {
+            Err(ClientError::Unreachable { .. }) => self.rest.json(ask).await,
+            answered => answered,
+        }
+    }
+
     fn follow_path(&self, path: String, field_selector: &str) -> BoxStream<'static, Seen> {
         let selectors: Vec<(&str, &str)> = match field_selector {
             "" => Vec::new(),
@@ -47,7 +55,7 @@ impl HttpsApi {
 
 impl NodeApi for HttpsApi {
     fn get<'a>(&'a self, place: Place<'a>) -> Answer<'a, Result<Value, ApiError>> {
-        Box::pin(async move { self.rest.json(&Ask::get(&path(place))).await.map_err(refused) })
+        Box::pin(async move { self.ask_again(&Ask::get(&path(place))).await.map_err(refused) })
     }
 
     fn list<'a>(
@@ -60,7 +68,7 @@ impl NodeApi for HttpsApi {
             let path = path(Place { resource, namespace, name: "", subresource: "" });
             let query = [("fieldSelector", field_selector)];
             let query = if field_selector.is_empty() { &query[..0] } else { &query[..] };
-            let mut list = self.rest.json(&Ask::get(&path).with(query)).await.map_err(refused)?;
+            let mut list = self.ask_again(&Ask::get(&path).with(query)).await.map_err(refused)?;
             Ok(match list["items"].take() {
                 Value::Array(items) => items,
                 _ => Vec::new(),
@@ -91,7 +99,8 @@ impl NodeApi for HttpsApi {
             let path = path(place);
             let ask =
                 Ask { method: Method::PATCH, path: &path, query: &[], accept: "application/json", body };
-            self.rest.json(&ask).await.map_err(refused)
+            // Both kinds of patches say what shall be, not what shall change.
+            self.ask_again(&ask).await.map_err(refused)
         })
     }
 

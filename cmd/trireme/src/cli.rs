@@ -75,7 +75,7 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Run one agent: a machine that joins a cluster and is no server.
+    /// Run one agent: a machine that joins a cluster and runs pods. As root.
     Agent(AgentArgs),
     /// Make, list and revoke the tokens with which machines join.
     #[command(subcommand)]
@@ -139,6 +139,7 @@ pub(crate) struct UpArgs {
     pub(crate) node: NodeArgs,
 
     /// First address of the bus (UDP) and the API (TCP); further machines take the ports above it. Port 0 picks free ports.
+    /// Where machines have network namespaces of their own, they have addresses of --machine-cidr, and this port.
     #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
 
@@ -146,9 +147,14 @@ pub(crate) struct UpArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub(crate) servers: u8,
 
-    /// How many agents to start besides the servers.
+    /// How many agents to start besides the servers. They run the pods: as root, unless --components leaves node out.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=64))]
     pub(crate) agents: u8,
+
+    /// With --agents that run pods, each machine has a network namespace of its own: the range of their addresses. This
+    /// computer gets the first one.
+    #[arg(long, default_value = "10.86.0.0/24", value_name = "CIDR")]
+    pub(crate) machine_cidr: ipnet::IpNet,
 
     /// The machine's name, when there is only one (default s1; several are called s1, s2, ... and a1, a2, ...).
     #[arg(long, value_name = "NAME")]
@@ -220,6 +226,17 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+
+    /// What to run: `node` runs pods and needs root, `none` joins without.
+    #[arg(long, value_enum, default_value_t = AgentComponent::Node, value_name = "NAME")]
+    pub(crate) components: AgentComponent,
+
+    /// The range that the addresses of Services come from, as the servers have it.
+    #[arg(long, default_value = "10.96.0.0/12", value_name = "CIDR")]
+    pub(crate) service_cidr: String,
+
     /// The server to join through; needed on the first start only.
     #[arg(long, value_name = "ADDR:PORT", requires = "token")]
     pub(crate) join: Option<SocketAddr>,
@@ -227,6 +244,15 @@ pub(crate) struct AgentArgs {
     /// The join token, as `trireme token create --role agent` prints it (also from TRIREME_TOKEN).
     #[arg(long, env = "TRIREME_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
+}
+
+/// What an agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AgentComponent {
+    /// Pods, with the built-in runtime.
+    Node,
+    /// The machine alone.
+    None,
 }
 
 /// How a command prints its answer.

@@ -18,9 +18,10 @@ use trireme_core::supervision::{
     SupervisorInput, SupervisorPolicy, WhenExceeded,
 };
 use trireme_core::{Core, Tick};
+use trireme_dataplane::Netns;
 
 /// How long a machine may take to stop.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(30);
 /// Events kept while the launcher is busy.
 const EVENTS_LIMIT: usize = 256;
 
@@ -35,6 +36,8 @@ pub(crate) struct Program {
     pub(crate) token: Option<String>,
     /// Where its logs go.
     pub(crate) log: PathBuf,
+    /// The network namespace it runs in.
+    pub(crate) netns: Netns,
 }
 
 /// Something a machine did.
@@ -212,7 +215,12 @@ impl Launcher {
             Some(token) => command.env("TRIREME_TOKEN", token),
             None => command.env_remove("TRIREME_TOKEN"),
         };
-        let mut process = command.spawn()?;
+        let runtime = tokio::runtime::Handle::current();
+        // A process begins where the thread is that starts it.
+        let mut process = program.netns.run(|| {
+            let _on_runtime = runtime.enter();
+            command.spawn()
+        })?;
         let stdin = process.stdin.take();
         let stdout = process.stdout.take().context("the machine's output is not piped")?;
         let (kill, killed) = mpsc::channel(1);

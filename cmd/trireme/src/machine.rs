@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
-use trireme_apiserver::ApiService;
+use trireme_apiserver::{ApiService, NodeDialer};
 use trireme_bus::{
     Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, Publishers, RegistryService, Service,
 };
-use trireme_client::Rest;
+use trireme_client::Servers;
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
-use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
-use trireme_node_host::NodeHost;
+use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorRef, SupervisorSpec};
+use trireme_node_host::{BusNodes, NodeDoor, NodeHost};
 use trireme_pki::{
-    ClusterAuthority, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
+    ClusterAuthority, Credentials, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
     install_crypto_provider,
 };
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
@@ -32,11 +32,12 @@ use trireme_store::{
 
 use crate::api::ApiMachine;
 use crate::api_args::{ApiArgs, Component, Runtime};
-use crate::cli::{AgentArgs, MachineArgs, ServerArgs};
+use crate::cli::{AgentArgs, AgentComponent, MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
+use crate::errand::Errand;
 use crate::leading::{Leading, leader_scope};
 use crate::membership::{Membership, Way};
-use crate::node::{NodeArgs, NodeMachine};
+use crate::node::{Administrator, NodeArgs, NodeMachine, OwnPapers, PodsWish, welcome};
 use crate::permissions::permissions;
 use crate::progress::print;
 use crate::signals;
@@ -45,6 +46,8 @@ use crate::signals;
 const STOP_GRACE: Duration = Duration::from_secs(8);
 /// How long peers are given to hear that this machine leaves.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long a server with a node waits for a majority that takes what nodes rely on.
+const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 /// How long the tree may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -56,13 +59,20 @@ pub(crate) fn run_server(args: &ServerArgs) -> anyhow::Result<()> {
     crate::api::check_components(&api.components)?;
     crate::api::scheduler_settings(&api)?;
     let serving = Serving { listen: args.listen, history: args.store_history, api: &api, node: &args.node };
-    Machine::start(&args.machine, way, Some(serving))?.run()
+    let pods = api.runs(Component::Node) && api.runtime == Runtime::Builtin;
+    let pods = pods.then(|| PodsWish::new(&args.node, &api.service_cidr)).transpose()?;
+    Machine::start(&args.machine, way, Some(serving), pods)?.run()
 }
 
 /// `trireme agent`.
 pub(crate) fn run_agent(args: &AgentArgs) -> anyhow::Result<()> {
     let way = Way::new(JoinRole::Agent, args.join, args.token.as_deref())?;
-    Machine::start(&args.machine, way, None)?.run()
+    let pods = args.components == AgentComponent::Node;
+    let pods = pods.then(|| PodsWish::new(&args.node, &args.service_cidr)).transpose()?;
+    if args.node.demo {
+        bail!("--demo is for a machine that is server and node at once: trireme up --demo");
+    }
+    Machine::start(&args.machine, way, None, pods)?.run()
 }
 
 /// What servers do beside agents.
@@ -73,7 +83,7 @@ pub(crate) struct Serving<'a> {
     pub(crate) history: Duration,
     /// How the Kubernetes API is served.
     pub(crate) api: &'a ApiArgs,
-    /// What runs pods, if anything does.
+    /// How nodes are made: their ranges are cut by the leader.
     pub(crate) node: &'a NodeArgs,
 }
 
@@ -89,15 +99,25 @@ struct Machine {
     api: Option<(ApiService, ApiArgs)>,
     /// Servers hold it.
     authority: Option<Arc<ClusterAuthority>>,
-    /// How pods are to be run here, and what runs them once it stands.
-    node: Option<NodeArgs>,
-    pods: Mutex<Option<NodeHost>>,
+    /// How pods are to be run here, how servers come in to them, and what runs them once it stands.
+    wish: Option<(PodsWish, Arc<NodeDoor>)>,
+    /// How the API reaches nodes; servers with an API have it.
+    nodes: Option<Arc<BusNodes>>,
+    credentials: Arc<Credentials>,
+    /// How long certificates live that this machine signs.
+    lifetime: Duration,
+    pods: Mutex<Option<Arc<NodeHost>>>,
     // Held as long as the machine runs.
     data: DataDir,
 }
 
 impl Machine {
-    fn start(args: &MachineArgs, way: Way, serving: Option<Serving<'_>>) -> anyhow::Result<Self> {
+    fn start(
+        args: &MachineArgs,
+        way: Way,
+        serving: Option<Serving<'_>>,
+        pods: Option<PodsWish>,
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
         install_crypto_provider();
         trireme_kernel::install_panic_hook();
@@ -117,7 +137,11 @@ impl Machine {
         let trust = LiveTrust::new(membership.book.trust().clone());
         let api_trust = trust.clone();
         let store = store_host(&data, &membership, &kernel);
-        let (service, publishers) = services(&kernel, store.as_ref());
+        let (mut service, publishers) = services(&kernel, store.as_ref());
+        let wish = pods.map(|pods| (pods, NodeDoor::new(me.name(), Arc::clone(&service))));
+        if let Some((_, door)) = &wish {
+            service = Arc::clone(door) as Arc<dyn Service>;
+        }
         let door = JoinDoor::new(kernel.registry(), machine_path(&me, "cluster"));
         let bus = Bus::start(BusParts {
             profile: TlsProfile::new(Arc::clone(&membership.credentials), trust.clone()),
@@ -174,12 +198,24 @@ impl Machine {
         let leading = serving.map(|serving| Leading::new(serving, api.as_ref(), authority)).transpose()?;
         let scope = leading.map(leader_scope);
         plant(&kernel, &bus, &me, Machinery { faults, cluster, renewal, store: store.as_ref().zip(scope) })?;
-        let node = serving
-            .filter(|serving| serving.api.runs(Component::Node) && serving.api.runtime == Runtime::Builtin);
-        let node = node.map(|serving| serving.node.clone());
+        let nodes = api.is_some().then(|| Arc::new(BusNodes::new(bus.clone())));
         let authority = membership.authority.clone();
-        let pods = Mutex::new(None);
-        Ok(Self { args: args.clone(), started, me, kernel, bus, store, api, authority, node, pods, data })
+        Ok(Self {
+            args: args.clone(),
+            started,
+            me,
+            kernel,
+            bus,
+            store,
+            api,
+            authority,
+            wish,
+            nodes,
+            credentials: membership.credentials,
+            lifetime: way.lifetime(),
+            pods: Mutex::new(None),
+            data,
+        })
     }
 
     /// Runs until told to stop, then stops in order.
@@ -221,35 +257,64 @@ impl Machine {
 
     /// Starts the node, if this machine is to run pods, and waits until the cluster calls it Ready.
     async fn run_pods(&self) -> anyhow::Result<()> {
-        let (Some(args), Some((api, api_args)), Some(authority)) = (&self.node, &self.api, &self.authority)
-        else {
-            return Ok(());
+        let Some((wish, door)) = &self.wish else { return Ok(()) };
+        let name = self.me.name();
+        let (credentials, servers) = match (&self.api, &self.authority) {
+            (Some((api, _)), Some(authority)) => {
+                self.administrator()?.prepare_within(PREPARE_LIMIT).await?;
+                let papers = OwnPapers::new(Arc::clone(authority), name, self.lifetime)?;
+                let credentials = Arc::clone(&papers.credentials);
+                self.tree()?.add(Errand::spec("node-certificate", move || papers.clone().keep()))?;
+                (credentials, Arc::new(api.address()) as Arc<dyn Servers>)
+            }
+            _ => (Arc::clone(&self.credentials), crate::node::linked_servers(&self.bus, name)),
         };
-        let service_cidr = api_args.service_cidr.parse().context("--service-cidr")?;
-        crate::node::prepare_cluster(&self.administrator(api).await?, service_cidr).await?;
-        let machine = NodeMachine {
-            name: self.me.name(),
-            data_dir: &self.args.data.data_dir,
-            credentials: &crate::node::own_credentials(authority, self.me.name())?,
-            api: api.address(),
-            service_cidr,
-        };
-        let host = crate::node::start(args, machine, &self.kernel).await?;
-        api.server().set_node_dialer(Arc::new(host.dialer()));
+        let machine = NodeMachine { name, data_dir: &self.args.data.data_dir, credentials, servers };
+        let host = Arc::new(crate::node::start(wish, machine, &self.kernel).await?);
+        door.open_to(host.http());
+        if let (Some((api, _)), Some(nodes)) = (&self.api, &self.nodes) {
+            nodes.set_own(host.dialer());
+            api.server().set_node_dialer(Arc::clone(nodes) as Arc<dyn NodeDialer>);
+        }
+        // Kept before it is waited for: what runs already is stopped in order whatever comes.
+        *self.pods.lock() = Some(Arc::clone(&host));
         let ready = crate::node::ready(&host).await;
-        *self.pods.lock() = Some(host);
-        ready
+        match self.api.is_some() {
+            true => ready,
+            // A cluster that cannot be reached now is no reason to end pods that run.
+            false => {
+                until_ready(&host, ready).await;
+                Ok(())
+            }
+        }
     }
 
-    /// The API as the administrator.
-    async fn administrator(&self, api: &ApiService) -> anyhow::Result<Rest> {
-        let admin = Admin::load(&self.data.admin())?;
-        Ok(Rest::from_text(&crate::api::kubeconfig(&admin.credentials, api.address())).await?)
+    /// This machine's own tree of actors.
+    fn tree(&self) -> anyhow::Result<SupervisorRef> {
+        let path = format!("/{}", self.me).parse().context("a machine's name makes a path")?;
+        self.kernel.registry().supervisor(&path).context("the machine's tree of actors is gone")
+    }
+
+    fn administrator(&self) -> anyhow::Result<Administrator> {
+        let (api, args) = self.api.as_ref().context("no API runs here")?;
+        let service_cidr = args.service_cidr.parse().context("--service-cidr")?;
+        Ok(Administrator { folder: self.data.admin(), api: api.address(), service_cidr })
+    }
+
+    /// Prepares the cluster for nodes of other machines, when they come.
+    fn expect_nodes(&self) -> anyhow::Result<()> {
+        let (Some((api, _)), Some(nodes)) = (&self.api, &self.nodes) else { return Ok(()) };
+        let (bus, server, nodes) = (self.bus.clone(), Arc::clone(api.server()), Arc::clone(nodes));
+        let administrator = self.administrator()?;
+        self.tree()?.add(Errand::spec("welcome", move || {
+            welcome(bus.clone(), Arc::clone(&server), Arc::clone(&nodes), administrator.clone())
+        }))?;
+        Ok(())
     }
 
     /// The tree is up when its last part answers from the book on disk.
     async fn ready(&self) -> anyhow::Result<()> {
-        let demo = self.node.as_ref().is_some_and(|node| node.demo);
+        let demo = self.wish.as_ref().is_some_and(|(wish, _)| wish.node.demo);
         let folder = self.args.data.data_dir.clone();
         let packed = demo.then(|| tokio::task::spawn_blocking(move || crate::demo::pack(&folder)));
         let path = machine_path(&self.me, "cluster");
@@ -262,6 +327,7 @@ impl Machine {
         if let (Some((api, args)), Some(store)) = (&self.api, &self.store) {
             crate::api::ready(api, store, args, &self.data.admin(), &self.args.data.data_dir).await?;
         }
+        self.expect_nodes()?;
         self.run_pods().await?;
         let millis = self.started.elapsed().as_millis();
         tracing::info!(machine = %self.me, address = ?self.bus.listen_address(), members = members.len(), "up");
@@ -269,11 +335,19 @@ impl Machine {
             write_whole(file, b"ready\n").with_context(|| format!("cannot write {}", file.display()))?;
         }
         print(&format!("ready in {millis} ms"));
-        if let (Some((api, _)), Some(packed)) = (&self.api, packed) {
+        if let Some(packed) = packed {
             packed.await??;
-            crate::demo::show(&self.administrator(api).await?).await?;
+            crate::demo::show(&self.administrator()?.rest().await?).await?;
         }
         Ok(())
+    }
+}
+
+/// Waits for a node of an agent however long it takes, and says what it waits for.
+async fn until_ready(host: &NodeHost, mut outcome: anyhow::Result<()>) {
+    while let Err(error) = outcome {
+        tracing::warn!(%error, "waiting on");
+        outcome = crate::node::ready(host).await;
     }
 }
 

@@ -10,6 +10,7 @@ mod connect;
 mod data_dir;
 mod demo;
 mod durations;
+mod errand;
 mod explain;
 mod hello;
 mod hollow;
@@ -27,6 +28,7 @@ mod revoke;
 mod shim;
 mod siege;
 mod signals;
+mod spaces;
 mod token;
 mod up;
 

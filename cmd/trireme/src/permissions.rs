@@ -3,6 +3,7 @@
 use trireme_bus::permission::{CallPattern, Rule, Who};
 use trireme_bus::{IdentityKind, PermissionTable};
 use trireme_kernel::{Call, Class};
+use trireme_node_host::DIAL;
 use trireme_pki::GROUP_MASTERS;
 use trireme_process::cluster::{ListMembers, RenewCertificate};
 
@@ -23,6 +24,10 @@ pub(crate) fn permissions() -> PermissionTable {
         Rule::deny(node(), "/", CallPattern::Any).on(&[Class::Raft]),
         Rule::deny(Who::Kind(IdentityKind::User), "/", CallPattern::Any).on(&[Class::Raft]),
         Rule::deny(Who::Kind(IdentityKind::Component), "/", CallPattern::Any).on(&[Class::Raft]),
+        // Streams to a node are asked for by the API, which has judged who wants one.
+        Rule::deny(node(), "/", exactly(DIAL)),
+        Rule::deny(Who::Kind(IdentityKind::User), "/", exactly(DIAL)),
+        Rule::deny(Who::Kind(IdentityKind::Component), "/", exactly(DIAL)),
         // An agent may talk to its own actors, and to servers about its own certificate and who they are.
         Rule::allow(node(), "/node/{self}", CallPattern::Any),
         Rule::allow(node(), "/server/*/cluster", exactly(RenewCertificate::NAME)),
@@ -98,6 +103,19 @@ mod tests {
             assert_eq!(may(&peer, path, "raft.ask"), [], "{kind:?}");
             let classes = may(&peer, path, Propose::NAME);
             assert!(classes.contains(&Class::Control) && !classes.contains(&Class::Raft), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_servers_dial_nodes() {
+        let server = PeerIdentity::new(IdentityKind::Server, "s2");
+        assert!(may(&server, "/node/a1/kubelet", DIAL).contains(&Class::Bulk));
+        for kind in [IdentityKind::Node, IdentityKind::User, IdentityKind::Component] {
+            for name in ["a1", "a2"] {
+                let mut peer = PeerIdentity::new(kind, name);
+                peer.groups.push(GROUP_MASTERS.to_owned());
+                assert_eq!(may(&peer, "/node/a1/kubelet", DIAL), [], "{kind:?}");
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use trireme_dataplane::Netns;
 use trireme_pki::JoinRole;
 use trireme_process::cluster::CreateToken;
 use trireme_process::{Admin, Client, Inspect, MachineTree};
@@ -13,13 +14,17 @@ use crate::api_args::{Component, Runtime};
 use crate::cli::{LogFormat, MachineArgs, ServerArgs, UpArgs};
 use crate::data_dir::{self, DataDir};
 use crate::launcher::{Event, Launcher, Program};
+use crate::node::PodsWish;
 use crate::progress::{Progress, print};
+use crate::spaces::{Plan, Spaces};
 use crate::{machine, signals};
 
 /// How long a machine may take to come up the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Life of the tokens with which the machines of `up` join.
 const TOKEN_LIFE: Duration = Duration::from_secs(600);
+/// Port of machines with addresses of their own, unless --listen names one.
+const DEFAULT_PORT: u16 = 6443;
 /// Pause between two looks at whether every machine sees every other one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -58,6 +63,8 @@ struct Up<'a> {
     log: &'a str,
     root: DataDir,
     started: Instant,
+    /// Where machines that run pods live.
+    spaces: Option<Spaces>,
     progress: Progress,
     launcher: Launcher,
     ready: Vec<String>,
@@ -71,11 +78,29 @@ impl<'a> Up<'a> {
             );
         }
         crate::api::check_components(&args.api.components)?;
+        if args.node.demo {
+            bail!("--demo is for one machine that is server and node at once: leave --servers and --agents out");
+        }
+        let named = &args.api.components;
+        let on_agents = args.agents > 0 && named.is_empty() && args.api.runtime == Runtime::Builtin;
+        let pods = on_agents || named.contains(&Component::Node);
+        if pods {
+            // Refused here, with what to do, and not by each machine.
+            PodsWish::new(&args.node, &args.api.service_cidr)?;
+        }
         let root = DataDir::open(&args.data.data_dir)?;
         let started = Instant::now();
+        let spaces = match pods {
+            false => None,
+            true => {
+                let plan = Plan::new(args.machine_cidr, args.servers, args.agents)?;
+                Some(Spaces::open(&args.data.data_dir, plan)?)
+            }
+        };
         let seed = u64::from(std::process::id());
         let launcher = Launcher::new(seed);
-        Ok(Self { args, log, root, started, progress: Progress::start(), launcher, ready: Vec::new() })
+        let progress = Progress::start();
+        Ok(Self { args, log, root, started, spaces, progress, launcher, ready: Vec::new() })
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
@@ -158,12 +183,31 @@ impl<'a> Up<'a> {
             arguments.push(format!("--cluster-signing-duration={life}"));
             arguments.extend(self.api_arguments(name));
         }
+        arguments.extend(self.node_arguments(name, server)?);
         if let (Some(_), Some(join)) = (&token, join) {
             arguments.push(format!("--join={join}"));
         }
         let log = folder.join("trireme.log");
-        self.launcher.add(Program { name: name.to_owned(), arguments, token, log });
+        let netns = self.spaces.as_ref().map_or(Netns::Current, |spaces| spaces.netns(name));
+        self.launcher.add(Program { name: name.to_owned(), arguments, token, log, netns });
         Ok(())
+    }
+
+    /// The flags of what runs pods. Servers cut the nodes' ranges.
+    fn node_arguments(&self, name: &str, server: bool) -> anyhow::Result<Vec<String>> {
+        let node = &self.args.node;
+        let ranges: Vec<String> = node.pod_cidr.iter().map(ToString::to_string).collect();
+        let mut out = vec![format!("--pod-cidr={}", ranges.join(","))];
+        let Some(spaces) = &self.spaces else {
+            out.extend((!server).then(|| "--components=none".to_owned()));
+            return Ok(out);
+        };
+        out.push(format!("--node-ip={}", spaces.address(name)?));
+        out.push(format!("--cluster-domain={}", node.cluster_domain));
+        out.push(format!("--eviction-hard={}", node.eviction_hard));
+        out.extend(node.registries.iter().map(|file| format!("--registries={}", file.display())));
+        out.extend((!server).then(|| format!("--service-cidr={}", self.args.api.service_cidr)));
+        Ok(out)
     }
 
     /// The flags of the API server; the first server writes the kubeconfig.
@@ -192,6 +236,10 @@ impl<'a> Up<'a> {
 
     fn listen(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let mut listen = self.args.listen;
+        if let Some(spaces) = &self.spaces {
+            let port = if listen.port() == 0 { DEFAULT_PORT } else { listen.port() };
+            return Ok(SocketAddr::new(spaces.address(name)?, port));
+        }
         if listen.port() == 0 {
             return Ok(listen);
         }
@@ -263,7 +311,7 @@ impl<'a> Up<'a> {
         loop {
             if let Event::Finished = self.launcher.next().await {
                 self.progress.finish();
-                return Ok(());
+                return self.spaces.as_ref().map_or(Ok(()), Spaces::remove);
             }
         }
     }

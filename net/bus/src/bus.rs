@@ -151,6 +151,12 @@ impl Bus {
         self.shared.ensure_link(&peer);
     }
 
+    /// The machines that this one keeps links to, and where they are dialled.
+    pub fn linked(&self) -> Vec<(PeerIdentity, Vec<SocketAddr>)> {
+        let links = self.shared.links.lock();
+        links.iter().map(|(peer, addresses)| (peer.clone(), addresses.borrow().clone())).collect()
+    }
+
     /// Gives up the link to a machine and closes its sessions.
     pub fn remove_peer(&self, kind: IdentityKind, name: &str) {
         let peer = PeerIdentity::new(kind, name);

@@ -13,6 +13,12 @@ pub const OWN_STREAM_ABOVE_BYTES: usize = 64 * 1024;
 pub(crate) const DEADLINE_LIMIT: Duration = Duration::from_secs(600);
 /// Calls with a stream of their own that one peer may have open at a time.
 pub(crate) const OWN_STREAMS_LIMIT: u32 = 8;
+/// Streams of bytes that may be open on one session at a time, whoever opened them. Apart from the calls above, so that
+/// neither takes the other's room.
+pub(crate) const BYTE_STREAMS_LIMIT: usize = 128;
+/// Unread bytes of each, in the window of the connection: many of them are idle, and one that is not read holds up
+/// itself alone as long as the others leave room.
+const BYTE_STREAMS_SHARE_BYTES: u32 = 32 * STREAM_WINDOW_BYTES;
 /// Long-lived streams that one peer may open: one per class.
 pub(crate) const CLASS_STREAMS_LIMIT: u32 = 4;
 /// Unread bytes a peer may send on one stream.
@@ -20,7 +26,7 @@ pub(crate) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Unread bytes a peer may send on one connection. Above what the streams can hold together, so that a bulk
 /// reader that lags never blocks raft.
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 =
-    (OWN_STREAMS_LIMIT + CLASS_STREAMS_LIMIT + 4) * STREAM_WINDOW_BYTES;
+    (OWN_STREAMS_LIMIT + CLASS_STREAMS_LIMIT + 4) * STREAM_WINDOW_BYTES + BYTE_STREAMS_SHARE_BYTES;
 /// Bytes written to a connection and not yet acknowledged. Above what stream windows allow, for the same reason.
 pub(crate) const SEND_WINDOW_BYTES: u64 = 64 * 1024 * 1024;
 /// Receive and send buffer asked of the operating system for a UDP socket.

@@ -50,5 +50,8 @@ pub use liveness::{Liveness, LivenessCore, LivenessInput};
 pub use peer::{Peer, PeerReport};
 pub use permission::PermissionTable;
 pub use remote::RegistryService;
-pub use service::{Handling, Inbound, JoinService, NoPublishers, Publishers, Service, SubscribeRefused};
+pub use service::{
+    Handling, Inbound, JoinService, NoPublishers, Publishers, Service, StreamTaker, SubscribeRefused,
+};
+pub use session::{ByteStream, STREAM_PREFIX};
 pub use subscribe::{PublishError, Publisher, PushedItem, SubEnd, Subscription};

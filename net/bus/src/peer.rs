@@ -1,7 +1,9 @@
 //! A peer one has a session with.
 
 use crate::identity::PeerIdentity;
-use crate::session::{Outgoing, Session};
+#[cfg(doc)]
+use crate::session::STREAM_PREFIX;
+use crate::session::{ByteStream, Outgoing, Session, open_stream};
 use crate::subscribe::Subscription;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -38,6 +40,24 @@ impl Peer {
         let outgoing = Outgoing { path: path.clone(), name, key, body, class };
         let outcome = self.session.call(&outgoing, deadline).await;
         outcome.map_err(|failure| failure.into_call_error(path, deadline))
+    }
+
+    /// Asks an actor there for a stream of bytes, at most until the deadline of `options`; `name` begins with
+    /// [`STREAM_PREFIX`]. How many may be open at a time is bounded for each session.
+    ///
+    /// # Errors
+    /// Nobody takes it, or may: as of a call. What is said over the stream later has its own errors.
+    pub async fn open(
+        &self,
+        path: &ActorPath,
+        name: &'static str,
+        body: Bytes,
+        options: CallOptions,
+    ) -> Result<ByteStream, CallError> {
+        let CallOptions { deadline, class, .. } = options;
+        let ask = Outgoing { path: path.clone(), name, key: None, body, class };
+        let opened = open_stream(&self.session, &ask, deadline).await;
+        opened.map_err(|failure| failure.into_call_error(path, deadline))
     }
 
     /// Subscribes to what an actor there publishes, with room for `credit` events.

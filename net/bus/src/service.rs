@@ -2,13 +2,15 @@
 
 use crate::frame::{SubEndReason, Text};
 use crate::identity::PeerIdentity;
+use crate::session::ByteStream;
 use crate::subscribe::Publisher;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use trireme_kernel::{CallError, Caller, Class};
+use trireme_kernel::{ActorPath, CallError, Caller, Class};
 
 /// A request that passed the permission check.
 #[derive(Debug, Clone)]
@@ -37,10 +39,20 @@ pub enum Handling {
     Running(BoxFuture<'static, Result<Bytes, CallError>>),
 }
 
+/// Takes a stream of bytes and runs until it is done with it.
+pub type StreamTaker = Box<dyn FnOnce(ByteStream) -> BoxFuture<'static, ()> + Send>;
+
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
     /// Must not block.
     fn call(&self, request: Inbound) -> Handling;
+
+    /// A stream of bytes is asked for; whoever takes it gets it once the asker was told so. Refused unless this is
+    /// written.
+    fn open(&self, request: Inbound) -> BoxFuture<'static, Result<StreamTaker, CallError>> {
+        let path = request.path.parse().unwrap_or_else(|_| ActorPath::root());
+        std::future::ready(Err(CallError::NoSuchActor { path })).boxed()
+    }
 }
 
 /// A subscription that is refused.

@@ -125,6 +125,12 @@ impl Rest {
         Ok(Self { client, server, namespace })
     }
 
+    /// Over a connection made elsewhere; `server` names it in messages.
+    pub(crate) fn over(client: Client, server: &str) -> Self {
+        let namespace = client.default_namespace().to_owned();
+        Self { client, server: server.to_owned(), namespace }
+    }
+
     /// The namespace that the context names, or `default`.
     pub fn namespace(&self) -> &str {
         &self.namespace

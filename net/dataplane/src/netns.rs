@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::mount::UnmountFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// A network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,41 @@ impl Netns {
     /// The namespace behind a file.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self::Path(path.into())
+    }
+
+    /// Makes a namespace and keeps it under a file until [`Netns::let_go`], over the end of this process. One that is
+    /// kept there already is taken as it is.
+    ///
+    /// # Errors
+    /// Without the needed privileges, or when the file cannot be made.
+    pub fn keep_at(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if !Self::is_kept(&path) {
+            File::options().create(true).truncate(false).write(true).open(&path)?;
+            make(&path)?;
+        }
+        Ok(Self::Path(path))
+    }
+
+    /// Whether a namespace is kept under the file: after a restart of the machine the file is there, but nothing else.
+    pub fn is_kept(path: &Path) -> bool {
+        /// What the kernel calls files of namespaces.
+        const NSFS: u64 = 0x6e73_6673;
+        rustix::fs::statfs(path).is_ok_and(|about| u64::try_from(about.f_type) == Ok(NSFS))
+    }
+
+    /// Keeps the namespace no longer; it goes with the last process in it. One that is not kept is fine.
+    ///
+    /// # Errors
+    /// When it cannot be unmounted or the file not be removed.
+    pub fn let_go(path: &Path) -> io::Result<()> {
+        while Self::is_kept(path) {
+            rustix::mount::unmount(path, UnmountFlags::DETACH)?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Does `work` in the namespace and waits for it. Sockets made there stay there.
@@ -66,6 +102,18 @@ impl Netns {
             Self::Path(path) => open(path),
         }
     }
+}
+
+#[allow(unsafe_code, reason = "a thread leaves its network namespace")]
+fn make(path: &Path) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let making = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
+            // SAFETY: only this thread leaves its network namespace, does nothing else and ends.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
+            Ok(rustix::mount::mount_bind("/proc/thread-self/ns/net", path)?)
+        })?;
+        making.join().unwrap_or_else(|_| Err(io::Error::other("making a namespace panicked")))
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -3,7 +3,7 @@
 use super::congestion::ShortQueues;
 use super::error::BusError;
 use crate::config::{
-    BusConfig, CLASS_STREAMS_LIMIT, CONNECTION_WINDOW_BYTES, OWN_STREAMS_LIMIT, SEND_WINDOW_BYTES,
+    BYTE_STREAMS_LIMIT, BusConfig, CLASS_STREAMS_LIMIT, CONNECTION_WINDOW_BYTES, OWN_STREAMS_LIMIT, SEND_WINDOW_BYTES,
     STREAM_WINDOW_BYTES,
 };
 use quinn::crypto::rustls::QuicServerConfig;
@@ -82,10 +82,11 @@ impl Transports {
 
 fn base(config: &BusConfig) -> TransportConfig {
     let mut transport = TransportConfig::default();
+    let byte_streams = u32::try_from(BYTE_STREAMS_LIMIT).expect("a hundred or so");
     let idle = IdleTimeout::try_from(config.idle_timeout).expect("idle time-outs are seconds, not centuries");
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(CLASS_STREAMS_LIMIT))
-        .max_concurrent_bidi_streams(VarInt::from_u32(OWN_STREAMS_LIMIT))
+        .max_concurrent_bidi_streams(VarInt::from_u32(OWN_STREAMS_LIMIT + byte_streams))
         .max_idle_timeout(Some(idle))
         // Heartbeats keep a connection alive; a second timer would only cost wake-ups.
         .keep_alive_interval(None)

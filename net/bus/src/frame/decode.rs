@@ -69,6 +69,12 @@ impl Decoder {
         Err(FrameError::Truncated { have_bytes, need_bytes })
     }
 
+    /// What was received behind the last whole frame, when bytes follow frames on the same stream.
+    pub fn into_rest(self) -> Bytes {
+        debug_assert!(self.partial.is_empty(), "asked for after a whole frame");
+        self.chunk
+    }
+
     /// Bytes of memory held for an unfinished frame.
     pub fn held_bytes(&self) -> usize {
         self.partial.capacity()

@@ -10,6 +10,7 @@
 //! Sessions are no actors: they belong to the process's table, outlive the link actor that made them, and end
 //! with their connection. They keep no truth; what was in flight gets a typed error.
 
+mod byte_stream;
 mod call;
 mod driver;
 pub(crate) mod failure;
@@ -26,11 +27,14 @@ mod served;
 mod subscriptions;
 mod transmit;
 
+pub use byte_stream::{ByteStream, STREAM_PREFIX};
+pub(crate) use byte_stream::open as open_stream;
 pub(crate) use call::Outgoing;
 pub(crate) use greet::greet;
 pub(crate) use outbound::Bound;
 
 use crate::admission::Refusal;
+use crate::config::BYTE_STREAMS_LIMIT;
 use crate::class::{ALL_CLASSES, CLASSES, class_index};
 use crate::endpoint::congestion::BulkGauge;
 use crate::engine::Engine;
@@ -48,6 +52,7 @@ use served::Served;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use subscriptions::Subscriptions;
+use tokio::sync::Semaphore;
 use trireme_core::Tick;
 use trireme_kernel::{Caller, Class};
 use trireme_pki::{PeerCertificate, TlsProfile};
@@ -88,6 +93,8 @@ pub(crate) struct Session {
     alarm: Alarm,
     /// Bulk writes under way, for the connection's congestion controller.
     bulk: BulkGauge,
+    /// Room for streams of bytes, in both directions together.
+    byte_streams: Arc<Semaphore>,
     last_heard: AtomicU64,
     phase: AtomicU8,
     peer_drains: AtomicBool,
@@ -122,6 +129,7 @@ impl Session {
             held: Held::default(),
             alarm: Alarm::default(),
             bulk: BulkGauge::of(&connection),
+            byte_streams: Arc::new(Semaphore::new(BYTE_STREAMS_LIMIT)),
             last_heard: AtomicU64::new(engine.now().as_nanos()),
             phase: AtomicU8::new(LIVE),
             peer_drains: AtomicBool::new(false),
@@ -202,6 +210,10 @@ impl Session {
         self.served.len()
     }
 
+    fn byte_streams_open(&self) -> usize {
+        BYTE_STREAMS_LIMIT.saturating_sub(self.byte_streams.available_permits())
+    }
+
     pub(crate) fn queued_bytes(&self) -> usize {
         self.outbound.iter().map(Outbound::bytes).sum()
     }
@@ -259,8 +271,8 @@ async fn drain_out(session: Arc<Session>) {
     let limit = session.engine.now() + session.engine.config.drain_limit;
     let mut empty_looks = 0;
     while session.engine.now() < limit && session.phase.load(Ordering::Acquire) == DRAINING {
-        let empty =
-            session.pending.waiting() == 0 && session.served.len() == 0 && session.queued_bytes() == 0;
+        let idle = session.pending.waiting() == 0 && session.served.len() == 0;
+        let empty = idle && session.queued_bytes() == 0 && session.byte_streams_open() == 0;
         let quiet = empty && session.peer_drains.load(Ordering::Acquire);
         empty_looks = if quiet { empty_looks + 1 } else { 0 };
         if empty_looks > ON_THE_WAY {

@@ -4,6 +4,7 @@
 //! it, which drops the work at the other end. The body limit is the class's, as everywhere.
 
 use super::Session;
+use super::byte_stream::{self, Asked, STREAM_PREFIX};
 use super::call::Outgoing;
 use super::failure::Failure;
 use super::greet::{GreetError, read_hello};
@@ -92,7 +93,7 @@ async fn exchange(session: &Arc<Session>, call: &Outgoing, deadline: Duration, s
 }
 
 /// A dropped or cut call is never sent and waits for its deadline, as one whose packets vanish.
-async fn hold_for_faults(session: &Session, class: Class) {
+pub(super) async fn hold_for_faults(session: &Session, class: Class) {
     let now = session.engine.now();
     match session.engine.faults.bus(&session.peer.name, class_name(class), Direction::Out, now) {
         Some(BusFault::Drop | BusFault::Partition) => std::future::pending().await,
@@ -103,7 +104,7 @@ async fn hold_for_faults(session: &Session, class: Class) {
 }
 
 #[derive(Debug, Error)]
-enum StreamError {
+pub(super) enum StreamError {
     #[error(transparent)]
     Frame(#[from] crate::frame::FrameError),
     #[error("the stream ended early")]
@@ -112,7 +113,10 @@ enum StreamError {
     Read(#[from] quinn::ReadError),
 }
 
-async fn read_frame(recv: &mut quinn::RecvStream, decoder: &mut Decoder) -> Result<Frame, StreamError> {
+pub(super) async fn read_frame(
+    recv: &mut quinn::RecvStream,
+    decoder: &mut Decoder,
+) -> Result<Frame, StreamError> {
     let mut chunks: [Bytes; CHUNKS] = std::array::from_fn(|_| Bytes::new());
     loop {
         if let Some(frame) = decoder.next_frame()? {
@@ -129,7 +133,7 @@ async fn read_frame(recv: &mut quinn::RecvStream, decoder: &mut Decoder) -> Resu
 }
 
 /// A frame as chunks.
-fn wire(frame: &Frame) -> Vec<Bytes> {
+pub(super) fn wire(frame: &Frame) -> Vec<Bytes> {
     let mut head = BytesMut::with_capacity(INLINE_BODY_BYTES);
     let body = encode(&mut head, frame);
     std::iter::once(head.freeze()).chain(body).collect()
@@ -151,6 +155,9 @@ pub(super) async fn serve(session: Arc<Session>, mut send: quinn::SendStream, re
     session.heard(session.engine.now());
     let _ = send.set_priority(stream_priority(class));
     let deadline = Duration::from_millis(u64::from(request.deadline_ms)).min(DEADLINE_LIMIT);
+    if request.name.starts_with(STREAM_PREFIX) {
+        return byte_stream::serve(session, Asked { class, request, deadline, send, recv }).await;
+    }
     let answer = if session.served.len() >= config.session.served {
         session.engine.refuse(Refusal::RequestsFull, &*session.peer, &request.path);
         Err(CallError::MailboxFull { path: super::serve::path_or_root(&request.path) })
@@ -181,7 +188,11 @@ async fn take_request(
     let class = class_from_code(hello.class).ok_or(GreetError::WrongClass(hello.class))?;
     decoder.set_limit(limits.frame_limit(class));
     match read_frame(&mut recv, &mut decoder).await {
-        Ok(Frame::Request(request)) => Ok((class, request, recv)),
+        Ok(Frame::Request(request)) => {
+            // Nothing follows a request before its answer.
+            decoder.finish()?;
+            Ok((class, request, recv))
+        }
         Ok(_) => Err(GreetError::NoHello),
         Err(StreamError::Frame(error)) => Err(error.into()),
         Err(StreamError::Ended) => Err(GreetError::Ended),

@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 use trireme_bus::{
     Bus, BusClock, BusConfig, BusParts, Handling, Inbound, JoinService, NoPublishers, Peer, PermissionTable,
-    Publishers, Service,
+    Publishers, Service, StreamTaker,
 };
 use trireme_core::Tick;
 use trireme_faults::Faults;
@@ -90,6 +92,25 @@ impl Drop for Running {
 }
 
 impl Service for TestService {
+    fn open(&self, request: Inbound) -> BoxFuture<'static, Result<StreamTaker, CallError>> {
+        let running = Running::new(&self.running);
+        let taken: Result<StreamTaker, CallError> = match &*request.name {
+            // Gives back what comes, behind a greeting.
+            "stream.echo" => Ok(Box::new(move |stream| {
+                async move {
+                    let _running = running;
+                    let (mut from, mut to) = tokio::io::split(stream);
+                    let _ = to.write_all(b"hello ").await;
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                    let _ = to.shutdown().await;
+                }
+                .boxed()
+            })),
+            _ => Err(CallError::NoSuchActor { path: request.path.parse().unwrap() }),
+        };
+        std::future::ready(taken).boxed()
+    }
+
     fn call(&self, request: Inbound) -> Handling {
         self.executed.fetch_add(1, Ordering::SeqCst);
         match &*request.name {

@@ -10,4 +10,5 @@ mod joins;
 mod kit;
 mod links;
 mod raw;
+mod streams;
 mod subscriptions;

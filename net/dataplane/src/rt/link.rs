@@ -200,6 +200,15 @@ impl Routing {
         self.socket.request(change, &format!("link {index}: up"))
     }
 
+    /// Takes a link down.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_down(&mut self, index: u32) -> Result<(), NetError> {
+        let change = Message::new(SETLINK, 0).raw(&header(0, index, 0, UP));
+        self.socket.request(change, &format!("link {index}: down"))
+    }
+
     /// Removes a link.
     ///
     /// # Errors

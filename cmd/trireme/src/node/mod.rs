@@ -1,23 +1,27 @@
 //! The node of a machine, as the command line asks for it.
 
+mod ways;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use trireme_client::{Ask, Rest};
+use trireme_bus::Bus;
+use trireme_client::{Ask, Rest, Servers};
 use trireme_kernel::Kernel;
 use trireme_kubelet_core::evict::read_thresholds;
 use trireme_manager::ClusterRange;
 use trireme_node_host::{NodeHost, NodeParts};
-use trireme_pki::{
-    CERTIFICATE_LIFETIME_LIMIT, ClusterAuthority, Credentials, Identity, KeyRequest, SigningOrder, WallTime,
-};
+use trireme_pki::Credentials;
 use trireme_runtime::Registries;
+
+pub(crate) use ways::{Administrator, OwnPapers, welcome};
 
 /// How long a node may take to be Ready: its range of pod addresses comes from the leader.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -79,9 +83,35 @@ pub(crate) struct NodeMachine<'a> {
     pub(crate) name: &'a str,
     pub(crate) data_dir: &'a Path,
     /// The node's own papers.
-    pub(crate) credentials: &'a Credentials,
-    pub(crate) api: SocketAddr,
+    pub(crate) credentials: Arc<Credentials>,
+    /// Where the API is.
+    pub(crate) servers: Arc<dyn Servers>,
+}
+
+/// What a machine that runs pods was told.
+#[derive(Clone, Debug)]
+pub(crate) struct PodsWish {
+    pub(crate) node: NodeArgs,
     pub(crate) service_cidr: ipnet::IpNet,
+}
+
+impl PodsWish {
+    /// # Errors
+    /// The range of Services is none, or this process may not run pods.
+    pub(crate) fn new(node: &NodeArgs, service_cidr: &str) -> anyhow::Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            bail!(
+                "the built-in runtime needs root: namespaces, mounts and cgroups. Without it all but pods runs: \
+                 --components api,controllers,scheduler (on agents --components none)"
+            );
+        }
+        Ok(Self { node: node.clone(), service_cidr: service_cidr.parse().context("--service-cidr")? })
+    }
+}
+
+/// The servers of the cluster, as an agent's node reaches their APIs.
+pub(crate) fn linked_servers(bus: &Bus, node: &str) -> Arc<dyn Servers> {
+    Arc::new(ways::LinkedServers::new(bus.clone(), node))
 }
 
 /// Opens the node's rooms and plants its actors.
@@ -89,15 +119,16 @@ pub(crate) struct NodeMachine<'a> {
 /// # Errors
 /// What the machine lacks, and what to do.
 pub(crate) async fn start(
-    args: &NodeArgs,
+    wish: &PodsWish,
     machine: NodeMachine<'_>,
     kernel: &Kernel,
 ) -> anyhow::Result<NodeHost> {
+    let PodsWish { node: args, service_cidr } = wish;
     let registries = match &args.registries {
         None => Registries::default(),
         Some(file) => Registries::load(file).with_context(|| format!("--registries: {}", file.display()))?,
     };
-    let api = Rest::from_text(&crate::api::kubeconfig(machine.credentials, machine.api)).await?;
+    let api = Rest::roaming(machine.credentials, machine.servers)?;
     let program = std::env::current_exe().context("the program's own path cannot be read")?;
     let data_dir = machine.data_dir.canonicalize().context("the data folder")?;
     let parts = NodeParts {
@@ -109,8 +140,8 @@ pub(crate) async fn start(
         registries,
         shim_command: vec![program.display().to_string(), "shim".to_owned()],
         pod_cidrs: args.pod_cidr.clone(),
-        service_cidrs: vec![machine.service_cidr],
-        cluster_dns: dns_address(machine.service_cidr).into_iter().collect(),
+        service_cidrs: vec![*service_cidr],
+        cluster_dns: dns_address(*service_cidr).into_iter().collect(),
         cluster_domain: args.cluster_domain.clone(),
         node_ips: args.node_ip.clone(),
         eviction: read_thresholds(&args.eviction_hard)
@@ -152,32 +183,13 @@ fn ready_condition(node: &Value) -> Value {
     conditions.into_iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default()
 }
 
-/// Papers for the node of a server's own process, for as long as certificates may live.
-///
-/// # Errors
-/// The authority refuses.
-pub(crate) fn own_credentials(authority: &ClusterAuthority, name: &str) -> anyhow::Result<Credentials> {
-    let key = KeyRequest::generate()?;
-    let identity = Identity::node(authority.cluster(), name)?;
-    let order = SigningOrder {
-        request_der: key.request_der(),
-        identity: &identity,
-        alt_names: &[],
-        lifetime: CERTIFICATE_LIFETIME_LIMIT,
-        now: WallTime::now(),
-        not_before_floor: None,
-    };
-    let issued = authority.sign_request(&order)?;
-    Ok(Credentials::new(&key, &issued.chain)?)
-}
-
 /// Makes what nodes rely on: the Service whose address their DNS answers on, so that the address is nobody else's and the
 /// name resolves; and the permission to follow Services, EndpointSlices and Nodes, which upstream's proxy has as a user of
 /// its own and here the node itself.
 ///
 /// # Errors
 /// The API refuses.
-pub(crate) async fn prepare_cluster(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Result<()> {
+async fn prepare_cluster(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Result<()> {
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
         "metadata": {"name": "trireme:node-proxier"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},

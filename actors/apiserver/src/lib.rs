@@ -62,6 +62,7 @@ pub use cidr::Cidr;
 pub use client::ApiClient;
 pub use config::ServerConfig;
 pub use handler::ApiHandler;
+pub use metrics::Exposition;
 pub use nodes::{DialError, NodeDialer, NodeDialing, NodeIo};
 pub use query::Query;
 pub use request_info::RequestInfo;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,6 +37,14 @@ pub(crate) struct Metrics {
     durations: Mutex<BTreeMap<DurationLabels, Durations>>,
     requests: Mutex<BTreeMap<RequestLabels, u64>>,
     inflight: Arc<AtomicU64>,
+    /// What other parts of the process tell.
+    others: Mutex<Vec<Weak<dyn Exposition>>>,
+}
+
+/// What another part of the process tells at `/metrics`.
+pub trait Exposition: Send + Sync {
+    /// Adds its families, each with HELP and TYPE, in Prometheus' text format.
+    fn render(&self, out: &mut String);
 }
 
 /// A request that is being answered.
@@ -49,6 +57,13 @@ impl Drop for Inflight {
 }
 
 impl Metrics {
+    /// Others tell as well, for as long as they live.
+    pub(crate) fn expose(&self, other: Weak<dyn Exposition>) {
+        let mut others = self.others.lock();
+        others.retain(|other| other.strong_count() > 0);
+        others.push(other);
+    }
+
     /// Counts a request until the answer is made.
     pub(crate) fn begin(&self) -> Inflight {
         self.inflight.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +148,9 @@ impl Metrics {
         if let Some(sizes) = sizes {
             head("apiserver_storage_size_bytes", "gauge", "Bytes of live objects.", &mut out);
             let _ = writeln!(out, "apiserver_storage_size_bytes {}", sizes.live_bytes);
+        }
+        for other in self.others.lock().iter().filter_map(Weak::upgrade) {
+            other.render(&mut out);
         }
         out
     }

@@ -1,9 +1,10 @@
 //! [`Server`]: everything that requests share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use trireme_access::authn::service_account::Issuer;
 use trireme_access::authn::{Authentication, BootstrapTokens, TokenFile, TokenFileError};
 use trireme_access::authz::{authorize, authorizers};
 use trireme_access::node::NodeReads;
@@ -20,7 +21,7 @@ use crate::config::ServerConfig;
 use crate::failures::store_failure;
 use crate::flow::FlowGate;
 use crate::health::Readiness;
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
 use crate::nodes::{NodeDialer, Nodes};
 use crate::publishing::Published;
 use crate::records::{Records, ResourceKey, StoreView};
@@ -129,6 +130,21 @@ impl Server {
     /// From now on nodes are reached through `dialer`; before, what nodes serve is answered with 503.
     pub fn set_node_dialer(&self, dialer: Arc<dyn NodeDialer>) {
         self.nodes.set(dialer);
+    }
+
+    /// Shows what another part of the process tells at `/metrics` as well, for as long as it lives.
+    pub fn expose(&self, other: Weak<dyn Exposition>) {
+        self.metrics.expose(other);
+    }
+
+    /// Who decides what is allowed, for deciders of the same process.
+    pub fn authorizer(&self) -> &dyn Authorizer {
+        &*self.authorizer
+    }
+
+    /// Who signs tokens of service accounts; `None` before the cluster's key is loaded.
+    pub fn token_issuer(&self) -> Option<Arc<Issuer>> {
+        self.tokens.issuer()
     }
 
     /// Waits until this member has every acknowledged write.

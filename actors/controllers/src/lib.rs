@@ -77,5 +77,5 @@ pub use quota::ResourceQuotaController;
 pub use replica_set::ReplicaSetController;
 pub use roles::RoleAggregator;
 pub use stateful_set::StatefulSetController;
-pub use tokens::{BootstrapTokenCleaner, ServiceAccountTokenCleaner};
+pub use tokens::{BootstrapSigner, BootstrapTokenCleaner, ServiceAccountTokenController, TokenPowers};
 pub use world::World;

@@ -11,6 +11,7 @@
 //!
 //! **Deliberately absent.** What controllers decide (trireme-controllers), sockets, caches of objects.
 
+mod certificates;
 mod clock;
 mod events;
 mod feed;
@@ -18,7 +19,9 @@ mod host;
 mod kinds;
 mod manager;
 mod roster;
+mod tokens;
 
+pub use certificates::ClusterCertificates;
 pub use events::{EventInput, EventRecorder, EventSink, Told};
 pub use feed::{Applied, Feed, FeedActor, FeedReader, FeedWorld, Missed, READ_CHANGES, READER_CHANGES};
 pub use host::{
@@ -27,4 +30,5 @@ pub use host::{
 };
 pub use manager::Manager;
 pub use roster::{ControllerSettings, controllers};
-pub use trireme_controllers::{ClusterRange, RangeError};
+pub use tokens::ClusterTokens;
+pub use trireme_controllers::{Certificates, ClusterRange, RangeError, TokenPowers};

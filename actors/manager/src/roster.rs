@@ -3,22 +3,27 @@
 use std::sync::Arc;
 
 use trireme_controllers::{
-    BootstrapTokenCleaner, CertificateCleaner, ClaimProtectionController, ClusterRange, Controller,
-    CronJobController, DaemonSetController, DeploymentController, DisruptionController,
-    EndpointSliceController, EndpointSliceMirroringController, EndpointsController, GarbageCollector,
-    JobController, NamespaceController, NodeLifecycleController, NodeRangeController, PodCollector,
-    ReplicaSetController, ResourceQuotaController, RoleAggregator, RootCertificatePublisher,
-    ServiceAccountController, ServiceAccountTokenCleaner, StatefulSetController, TaintEvictionController,
+    BootstrapSigner, BootstrapTokenCleaner, CertificateApprover, CertificateCleaner, CertificateSigner,
+    Certificates, ClaimProtectionController, ClusterRange, Controller, CronJobController,
+    DaemonSetController, DeploymentController, DisruptionController, EndpointSliceController,
+    EndpointSliceMirroringController, EndpointsController, GarbageCollector, JobController,
+    NamespaceController, NodeLifecycleController, NodeRangeController, PodCollector, ReplicaSetController,
+    ResourceQuotaController, RoleAggregator, RootCertificatePublisher, ServiceAccountController,
+    ServiceAccountTokenController, StatefulSetController, TaintEvictionController, TokenPowers,
     TtlAfterFinishedController, VolumeProtectionController,
 };
 
 /// What controllers are told about the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ControllerSettings {
     /// The certificates by which pods know the API server, as PEM.
     pub root_certificates: String,
     /// What the nodes' ranges of pod addresses are cut from, at most one of each family.
     pub pod_ranges: Vec<ClusterRange>,
+    /// What reads and signs requests for certificates.
+    pub certificates: Arc<dyn Certificates>,
+    /// What makes tokens and signs with them.
+    pub tokens: Arc<dyn TokenPowers>,
 }
 
 /// The controllers of this build.
@@ -41,9 +46,12 @@ pub fn controllers(settings: &ControllerSettings) -> Vec<Arc<dyn Controller>> {
         Arc::new(ClaimProtectionController::default()),
         Arc::new(VolumeProtectionController::default()),
         Arc::new(RoleAggregator::default()),
+        Arc::new(CertificateApprover::new(settings.certificates.clone())),
+        Arc::new(CertificateSigner::new(settings.certificates.clone())),
         Arc::new(CertificateCleaner::default()),
+        Arc::new(BootstrapSigner::new(settings.tokens.clone())),
         Arc::new(BootstrapTokenCleaner::default()),
-        Arc::new(ServiceAccountTokenCleaner::default()),
+        Arc::new(ServiceAccountTokenController::new(settings.tokens.clone())),
         Arc::new(EndpointsController::default()),
         Arc::new(EndpointSliceController::default()),
         Arc::new(EndpointSliceMirroringController::default()),

@@ -140,6 +140,7 @@ impl SchedulerActor {
             self.carry_out(effect, cx);
         }
         self.set_out(cx);
+        self.ways.pending.set(self.core.depths());
         match self.core.deadline().filter(|_| self.fed) {
             Some(due) if due <= cx.now() => {
                 if !self.turning {

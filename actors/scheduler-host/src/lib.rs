@@ -14,6 +14,7 @@ mod actor;
 mod binder;
 mod calls;
 mod extenders;
+mod pending;
 mod settings;
 mod sides;
 mod ways;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use trireme_access::User;
-use trireme_apiserver::ApiClient;
+use trireme_apiserver::{ApiClient, Exposition};
 use trireme_manager::Feed;
 use trireme_store::Reign;
+
+use crate::pending::Pending;
 
 /// The user that upstream's roles are bound to.
 const USER: &str = "system:kube-scheduler";
@@ -17,6 +19,8 @@ const AGENT: &str = "kube-scheduler";
 pub(crate) struct Ways {
     pub(crate) feed: Arc<Feed>,
     pub(crate) client: Arc<ApiClient>,
+    /// Shown at this server's `/metrics` for as long as the reign lasts.
+    pub(crate) pending: Arc<Pending>,
     /// Writes that are being carried out. Those of a killed incarnation go on to their end, and the next one waits for it:
     /// else it would decide without what they still write.
     on_the_way: watch::Sender<usize>,
@@ -31,7 +35,10 @@ impl Ways {
         let user = User::internal(USER, &["system:authenticated"]);
         let client = ApiClient::new(feed.server().clone(), user, AGENT).fenced(reign.term());
         let (on_the_way, _) = watch::channel(0);
-        Arc::new(Self { feed, client: Arc::new(client), on_the_way })
+        let pending = Arc::new(Pending::default());
+        let shown: Arc<dyn Exposition> = pending.clone();
+        feed.server().expose(Arc::downgrade(&shown));
+        Arc::new(Self { feed, client: Arc::new(client), pending, on_the_way })
     }
 
     /// Something sets out.

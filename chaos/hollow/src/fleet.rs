@@ -120,14 +120,22 @@ impl Fleet {
             self.gone(&key);
             self.admit(now, key.clone(), node, view);
         } else if let Some(pod) = self.pods.get_mut(&key) {
+            let changed = pod.view.metadata.annotations != view.metadata.annotations;
             pod.view = view;
+            if changed {
+                pod.behaviour = Behaviour::of(&pod.view, &self.rules, &mut self.rng);
+                // A write on its way arms what comes next.
+                if !pod.writing && matches!(pod.stage, Stage::Running | Stage::Ready) {
+                    let next = pod.next().map(|next| next.max(now));
+                    self.arm(&key, next);
+                }
+            }
         }
         self.leave_if_told(now, &key);
     }
 
     fn admit(&mut self, now: Tick, key: PodKey, node: u32, view: PodView) {
-        let restarts = !matches!(view.spec.restart_policy.as_str(), "Never" | "OnFailure");
-        let behaviour = Behaviour::of(&view.metadata.annotations, restarts, &self.rules, &mut self.rng);
+        let behaviour = Behaviour::of(&view, &self.rules, &mut self.rng);
         let used = self.hosts.entry(node).or_default();
         // A pod that runs already keeps its address: this process was started anew.
         let kept = view.status.pod_ip.rsplit('.').next().and_then(|host| host.parse().ok());
@@ -246,11 +254,7 @@ impl Fleet {
         }
         let next = match pod.stage {
             _ if !done => Some(now + RETRY),
-            Stage::Running => match (pod.behaviour.ready, pod.behaviour.exit) {
-                (Some(ready), exit) => Some(pod.started.0 + exit.map_or(ready, |exit| exit.min(ready))),
-                (None, exit) => exit.map(|exit| pod.started.0 + exit),
-            },
-            Stage::Ready => pod.behaviour.exit.map(|exit| pod.started.0 + exit),
+            Stage::Running | Stage::Ready => pod.next(),
             Stage::Leaving if pod.deleted => None,
             // Its grace is not over, or it was told to leave while another write was on its way.
             Stage::Leaving => Some(pod.due.unwrap_or(now)),
@@ -261,6 +265,16 @@ impl Fleet {
 }
 
 impl Pod {
+    /// When the containers of a pod that runs do something next.
+    fn next(&self) -> Option<Tick> {
+        let exit = self.behaviour.exit;
+        let due = match self.behaviour.ready.filter(|_| self.stage == Stage::Running) {
+            Some(ready) => Some(exit.map_or(ready, |exit| exit.min(ready))),
+            None => exit,
+        };
+        due.map(|due| self.started.0 + due)
+    }
+
     /// It has run for as long as it was to.
     fn ends(&self, now: Tick) -> bool {
         let ends = |exit: Duration| self.started.0 + exit <= now;
@@ -408,6 +422,20 @@ mod tests {
             })
             .collect();
         assert_eq!(restarts, [0, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn what_is_said_while_a_pod_runs_counts_from_then_on() {
+        let (mut fleet, mut now) = (fleet(), Tick::from_millis(10));
+        let said = |after: &str| {
+            let annotations = json!({"annotations": {"hollow.trireme.io/exit-after": after}});
+            let pod = pod("j", &json!({"metadata": annotations, "spec": {"restartPolicy": "Never"}}));
+            Some(FleetInput::Pod(Box::new(pod)))
+        };
+        let told = run(&mut fleet, &mut now, said("10m"), Tick::from_millis(5_000));
+        assert_eq!(told.iter().map(phase).collect::<Vec<_>>(), ["Running"]);
+        let told = run(&mut fleet, &mut now, said("0s"), Tick::from_millis(5_001));
+        assert_eq!(told.iter().map(phase).collect::<Vec<_>>(), ["Succeeded"]);
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! under the uid that was seen.
 //!
 //! **Annotations of a pod** (durations as `250ms`, `5s`): `hollow.trireme.io/start-after`, `ready-after`, `exit-after`,
-//! `exit-code`, `leave-after`, and `never-ready: "true"`.
+//! `exit-code`, `leave-after`, and `never-ready: "true"`. `exit-code.3` is for the pod of index 3 of a Job or StatefulSet,
+//! `exit-code.hollow-1` for pods on that node. What is changed while a pod runs counts from then on.
 //!
 //! **Deliberately absent.** Containers, networks, volumes, probes; addresses of pods are made up.
 

@@ -31,6 +31,8 @@ pub struct Metadata {
     pub uid: String,
     /// Version.
     pub resource_version: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
     /// On its way out since then.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trireme_apiserver::ApiService;
-use trireme_manager::{ControllerSettings, Manager};
+use trireme_manager::{ClusterCertificates, ClusterTokens, ControllerSettings, Manager};
 use trireme_pki::ClusterAuthority;
 use trireme_scheduler_host::{SchedulerActor, SchedulerSettings};
 use trireme_store::{ClusterAuditor, ClusterClock, ClusterCompactor, ScopeChildren};
@@ -34,7 +34,10 @@ impl Leading {
         let manager = api.filter(|(_, args)| leads(args)).zip(authority).map(|((api, _), authority)| {
             let root_certificates = authority.certificate().to_pem();
             let pod_ranges = crate::node::pod_ranges(serving.node)?;
-            let settings = ControllerSettings { root_certificates, pod_ranges };
+            let server = || Arc::clone(api.server());
+            let certificates = Arc::new(ClusterCertificates::new(server(), Arc::clone(authority)));
+            let tokens = Arc::new(ClusterTokens::new(server(), root_certificates.clone()));
+            let settings = ControllerSettings { root_certificates, pod_ranges, certificates, tokens };
             anyhow::Ok(Manager::new(Arc::clone(api.server()), settings))
         });
         let manager = manager.transpose()?;

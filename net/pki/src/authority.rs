@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::alt_name::{ALT_NAMES_LIMIT, AltName};
 use crate::ca_certificate::{CaCertificate, CaPin};
-use crate::certificate_request::requested_key;
+use crate::certificate_request::{any_key, requested_key};
+use crate::client_request::{ClientOrder, RequestedCertificate, pem_of};
 use crate::cluster_id::ClusterId;
 use crate::identity::Identity;
 use crate::identity_name::IdentityKind;
@@ -254,19 +255,61 @@ impl ClusterAuthority {
         let signed = params.signed_by(&public_key, &Issuer::from_params(&ca, &self.key)).map_err(crypto)?;
         let mut der = CertificateDer::from(signed);
         if order.identity.groups().len() > 1 {
-            der = self.sign_with_groups(&der, order.identity)?;
+            der = self.sign_with_groups(&der, &order.identity.user_name(), order.identity.groups())?;
         }
         let facts = PeerCertificate::parse(&der).map_err(unreadable)?;
         Ok(IssuedCertificate { chain: vec![der, self.certificate.der().clone()], facts })
     }
 
+    /// Signs what a CertificateSigningRequest asks for, as PEM: names and key of the request, and no identity of a member.
+    /// Deciding whether it may be signed is the caller's work.
+    ///
+    /// # Errors
+    /// Names, usages or a key that are not certified, or the authority's own time.
+    pub fn sign_for_client(
+        &self,
+        asked: &RequestedCertificate,
+        order: &ClientOrder<'_>,
+    ) -> Result<String, SignError> {
+        let crypto = |error: rcgen::Error| SignError::Crypto { what: error.to_string() };
+        let lifetime = order.lifetime.min(CERTIFICATE_LIFETIME_LIMIT);
+        if lifetime < CERTIFICATE_LIFETIME_MINIMUM {
+            return Err(SignError::BadLifetime { asked_seconds: order.lifetime.as_secs() });
+        }
+        let (ca_begin, ca_end) = (self.certificate.not_before(), self.certificate.not_after());
+        let not_before = order.now.minus(BACKDATE).max(ca_begin);
+        let not_after = order.now.plus(lifetime).min(ca_end);
+        if not_after <= not_before || order.now > ca_end {
+            return Err(SignError::AuthorityOutOfTime {
+                not_before: ca_begin,
+                not_after: ca_end,
+                now: order.now,
+            });
+        }
+        let public_key = any_key(asked.der())?;
+        let mut params = asked.params(order.usages)?;
+        params.not_before = not_before.to_calendar();
+        params.not_after = not_after.to_calendar();
+        params.serial_number = Some(random_serial().map_err(|what| SignError::Crypto { what })?);
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name = ca_subject(self.cluster());
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let signed = params.signed_by(&public_key, &Issuer::from_params(&ca, &self.key)).map_err(crypto)?;
+        let mut der = CertificateDer::from(signed);
+        if asked.organizations.len() > 1 {
+            der = self.sign_with_groups(&der, &asked.common_name, &asked.organizations)?;
+        }
+        Ok(pem_of(&der))
+    }
+
     fn sign_with_groups(
         &self,
         der: &CertificateDer<'_>,
-        identity: &Identity,
+        common_name: &str,
+        organizations: &[String],
     ) -> Result<CertificateDer<'static>, SignError> {
-        let unsigned = replace_subject(der, &identity.user_name(), identity.groups()).ok_or_else(|| {
-            SignError::Crypto { what: "its own certificate cannot be read back".to_owned() }
+        let unsigned = replace_subject(der, common_name, organizations).ok_or_else(|| SignError::Crypto {
+            what: "its own certificate cannot be read back".to_owned(),
         })?;
         let signature = self
             .key

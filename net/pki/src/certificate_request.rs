@@ -31,6 +31,14 @@ pub(crate) fn requested_key(request_der: &[u8]) -> Result<SubjectPublicKeyInfo, 
     }
 }
 
+/// The key of a PKCS #10 request (DER) that was read and verified before, of any algorithm that can be certified.
+pub(crate) fn any_key(request_der: &[u8]) -> Result<SubjectPublicKeyInfo, SignError> {
+    let (_, request) = X509CertificationRequest::from_der(request_der)
+        .map_err(|error| SignError::MalformedRequest { what: format!("not PKCS #10 in DER ({error})") })?;
+    SubjectPublicKeyInfo::from_der(request.certification_request_info.subject_pki.raw)
+        .map_err(|error| SignError::UnsupportedKey { what: error.to_string() })
+}
+
 /// SHA-256 of the SubjectPublicKeyInfo in a PKCS #10 request (DER) whose self-signature verifies: what
 /// [`crate::Issuer::decide`] and [`crate::TrustLedger::enrol`] want.
 pub fn requested_key_sha256(request_der: &[u8]) -> Result<[u8; 32], SignError> {

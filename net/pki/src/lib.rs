@@ -24,7 +24,8 @@
 //! # Invariants
 //!
 //! - URI and Kubernetes subject of a certificate are functions of one [`Identity`]; reading refuses a mismatch.
-//! - Every signature follows a [`Issuer::decide`]; a certificate request contributes its key and nothing else.
+//! - Every signature for a member follows a [`Issuer::decide`]; a certificate request contributes its key and nothing
+//!   else. What is signed for others ([`ClusterAuthority::sign_for_client`]) never holds an identity URI.
 //! - Every handshake is full: no resumption, no 0-RTT, so chain, time, purpose, cluster and revocation are checked
 //!   each time (see [`TlsProfile`]).
 //! - Decisions take `now` as an argument; only TLS handshakes ask a clock, and that one can be replaced.
@@ -33,13 +34,14 @@
 //! # Deliberate absences
 //!
 //! No CRL or OCSP (the ledger travels by the cluster's own log); no intermediate authorities; no change of authority
-//! without joining again; no client keys other than ECDSA P-256 are certified.
+//! without joining again; no keys of members other than ECDSA P-256 are certified.
 
 mod alt_name;
 mod authority;
 mod ca_certificate;
 mod certificate_request;
 mod chain_check;
+mod client_request;
 mod cluster_id;
 mod credentials;
 #[cfg(test)]
@@ -74,6 +76,7 @@ pub use authority::{
 };
 pub use ca_certificate::{CaCertificate, CaPin};
 pub use certificate_request::{REQUEST_LIMIT_BYTES, requested_key_sha256};
+pub use client_request::{ClientOrder, RequestedCertificate};
 pub use cluster_id::{CLUSTER_ID_LIMIT_BYTES, ClusterId};
 pub use credentials::{Credentials, CredentialsError};
 pub use https_profile::{

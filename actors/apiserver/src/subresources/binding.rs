@@ -175,6 +175,8 @@ async fn prepare(server: &Arc<Server>, scope: &Scope, binding: &Value) -> Result
         }
     }
     if let Some(status) = pod.object("status") {
+        // Where it was to go counts no more (KEP-5278).
+        status.remove("nominatedNodeName");
         set_scheduled(status, &scope.now);
     }
     Ok(Prepared { key, revision: record.revision(), value: encode(&pod) })

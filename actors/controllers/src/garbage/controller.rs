@@ -1,5 +1,6 @@
 //! [`GarbageCollector`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,6 +15,9 @@ use crate::world::World;
 
 /// Most dependents that one plan touches; the others come with the next look.
 const DEPENDENTS_PER_PLAN: usize = 500;
+
+/// Objects that are looked at for whether one waits for itself. A longer cycle is left to whoever made it.
+const CYCLE_OBJECTS: usize = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -37,6 +41,37 @@ fn without_owners(object: &Value, leaves: impl Fn(&Value) -> bool) -> Value {
     } else {
         object["metadata"].put("ownerReferences", references);
     }
+    object
+}
+
+/// Whether an object waits for itself to go: through dependents that keep their owner from going first.
+fn waits_for_itself(object: &Value, world: &dyn World) -> bool {
+    let mut seen = BTreeSet::from([uid(object).to_owned()]);
+    let mut next = vec![uid(object).to_owned()];
+    while let Some(owner) = next.pop() {
+        for (_, dependent) in world.dependents(&owner) {
+            if !blocks(&dependent, &owner) {
+                continue;
+            }
+            if uid(&dependent) == uid(object) {
+                return true;
+            }
+            if seen.len() < CYCLE_OBJECTS && seen.insert(uid(&dependent).to_owned()) {
+                next.push(uid(&dependent).to_owned());
+            }
+        }
+    }
+    false
+}
+
+/// The object, which keeps none of its owners from going first any more: so upstream ends cycles.
+fn unblocked(object: &Value) -> Value {
+    let mut object = object.clone();
+    let mut references = object.at("metadata").list("ownerReferences").to_vec();
+    for reference in &mut references {
+        reference.put("blockOwnerDeletion", false);
+    }
+    object["metadata"].put("ownerReferences", references);
     object
 }
 
@@ -94,7 +129,11 @@ impl GarbageCollector {
         if !dependents.iter().any(|(_, dependent)| blocks(dependent, uid(object))) {
             return Plan::one(update(resource, without_finalizer(object, FOREGROUND)));
         }
-        let here = dependents.into_iter().filter(|(_, dependent)| !is_deleting(dependent));
+        let here: Vec<_> = dependents.into_iter().filter(|(_, dependent)| !is_deleting(dependent)).collect();
+        if here.is_empty() && waits_for_itself(object, world) {
+            return Plan::one(update(resource, unblocked(object)));
+        }
+        let here = here.into_iter();
         let plans = here
             .take(DEPENDENTS_PER_PLAN)
             .map(|(resource, dependent)| Self::owned(resource, &dependent, world));
@@ -120,6 +159,9 @@ impl GarbageCollector {
         let has_blocking_dependents =
             || world.dependents(uid(object)).iter().any(|(_, dependent)| blocks(dependent, uid(object)));
         let propagation = if any(Owner::Waiting) && has_blocking_dependents() {
+            if waits_for_itself(object, world) {
+                return Plan::one(update(resource, unblocked(object)));
+            }
             Propagation::Foreground
         } else if has_finalizer(object, ORPHAN) {
             Propagation::Orphan

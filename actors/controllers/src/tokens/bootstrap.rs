@@ -13,7 +13,7 @@ use crate::plan::{Plan, Propagation};
 use crate::world::World;
 use crate::writes::delete;
 
-const NAMESPACE: &str = "kube-system";
+pub(super) const NAMESPACE: &str = "kube-system";
 const TYPE: &str = "bootstrap.kubernetes.io/token";
 
 static WATCHED: [Resource; 1] = [resources::SECRETS];
@@ -23,7 +23,7 @@ static WATCHED: [Resource; 1] = [resources::SECRETS];
 pub struct BootstrapTokenCleaner {}
 
 /// When a token expires: the text is RFC 3339, in base64 as all of a secret's data.
-fn expiration(secret: &Value) -> Option<Result<Moment, ()>> {
+pub(super) fn expiration(secret: &Value) -> Option<Result<Moment, ()>> {
     let text = secret.at("data").text("expiration");
     if text.is_empty() {
         return None;
@@ -33,7 +33,7 @@ fn expiration(secret: &Value) -> Option<Result<Moment, ()>> {
 }
 
 /// Standard base64 of a short text.
-fn base64_text(encoded: &str) -> Option<String> {
+pub(super) fn base64_text(encoded: &str) -> Option<String> {
     let value = |byte: u8| -> Option<u32> {
         Some(u32::from(match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -57,7 +57,7 @@ fn base64_text(encoded: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-fn is_token(secret: &Value) -> bool {
+pub(super) fn is_token(secret: &Value) -> bool {
     secret.at("metadata").text("namespace") == NAMESPACE && secret.text("type") == TYPE
 }
 

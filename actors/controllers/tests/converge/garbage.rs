@@ -124,6 +124,40 @@ fn in_the_foreground_dependents_go_first() {
     });
 }
 
+/// Rings of owners, each of which keeps the next from going first; some owners are deleted by hand, in any way.
+#[test]
+fn rings_of_owners_go_however_they_are_deleted() {
+    seeds(500, |seed| {
+        let mut runner = runner(seed);
+        let count = runner.rng.between(1, 5);
+        let ring: Vec<String> = (0..count).map(|number| format!("r-{number}")).collect();
+        for name in &ring {
+            make(&mut runner, name, &[], false);
+        }
+        for (at, name) in ring.iter().enumerate() {
+            let owner = find(&runner, &ring[(at + 1) % ring.len()]).expect("it was made just now");
+            let mut object = (*find(&runner, name).expect("it was made just now")).clone();
+            object["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "v1", "kind": "ConfigMap", "blockOwnerDeletion": true,
+                "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
+            }]);
+            runner.cluster.update(&THINGS, "", &object).expect("the latest");
+        }
+        let hit = runner.rng.between(1, count);
+        for name in ring.iter().take(usize::try_from(hit).expect("few")) {
+            let how = if runner.rng.chance(3, 4) { Propagation::Foreground } else { Propagation::Background };
+            if find(&runner, name).is_some() {
+                remove(&mut runner, name, how);
+            }
+            for _ in 0..runner.rng.below(40) {
+                runner.step(true);
+            }
+        }
+        runner.rest();
+        assert_eq!(names(&runner.cluster), [""; 0]);
+    });
+}
+
 #[test]
 fn orphans_stay_and_forget_their_owner() {
     seeds(100, |seed| {

@@ -1,5 +1,6 @@
 //! Controllers bring the cluster to what is asked for, whatever is killed, late or in conflict on the way.
 
+mod cluster_level;
 mod cron_jobs;
 mod daemon_sets;
 mod deployments;

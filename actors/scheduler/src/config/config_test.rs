@@ -70,6 +70,10 @@ fn what_is_wrong_is_named() {
             "not in valid range [0-100]",
         ),
         (
+            json!({"profiles": [{"pluginConfig": [{"name": "VolumeBinding", "args": {"bindTimeoutSeconds": 60}}]}]}),
+            "volumes are not bound by this scheduler yet",
+        ),
+        (
             json!({"extenders": [{"urlPrefix": "a", "bindVerb": "b"}, {"urlPrefix": "c", "bindVerb": "b"}]}),
             "only one extender can implement bind",
         ),

@@ -71,6 +71,8 @@ pub(crate) struct Ledger {
     pub(crate) images: BTreeMap<Sym, i64>,
     /// Nodes with a taint that only makes them less liked.
     pub(crate) soft_tainted: usize,
+    /// Resources that nodes are not looked at for: an extender answers for them.
+    pub(crate) ignored: Vec<Sym>,
     pub(crate) volumes: Volumes,
     pub(crate) workloads: Workloads,
     pub(crate) budgets: BTreeMap<(Sym, Sym), Budget>,
@@ -95,6 +97,7 @@ impl Ledger {
             census: Census::default(),
             images: BTreeMap::new(),
             soft_tainted: 0,
+            ignored: Vec::new(),
             volumes: Volumes::default(),
             workloads: Workloads::default(),
             budgets: BTreeMap::new(),

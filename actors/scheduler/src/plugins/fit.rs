@@ -25,7 +25,7 @@ pub(super) fn filter(ledger: &Ledger, node: &Node, pod: &Pod) -> Option<Rejectio
         return None;
     }
     let reason = *lacks(ledger, node, pod).first()?;
-    Some(Rejection { plugin: Plugin::NodeResourcesFit, reason, curable: fits_empty(node, pod) })
+    Some(Rejection { plugin: Plugin::NodeResourcesFit, reason, curable: fits_empty(ledger, node, pod) })
 }
 
 /// Everything that the node has too little of.
@@ -47,7 +47,7 @@ pub(crate) fn lacks(ledger: &Ledger, node: &Node, pod: &Pod) -> SmallVec<[Reason
     }
     for (name, asked) in &asked.scalars {
         let free = node.facts.allocatable.scalar(*name) - node.requested.scalar(*name);
-        if *asked > free {
+        if *asked > free && !ledger.ignored.contains(name) {
             lacks.push(Reason::Insufficient(*name));
         }
     }
@@ -55,13 +55,16 @@ pub(crate) fn lacks(ledger: &Ledger, node: &Node, pod: &Pod) -> SmallVec<[Reason
 }
 
 /// Whether the node would do if it were empty: then evicting pods can help.
-pub(crate) fn fits_empty(node: &Node, pod: &Pod) -> bool {
+pub(crate) fn fits_empty(ledger: &Ledger, node: &Node, pod: &Pod) -> bool {
     let (asked, offered) = (&pod.spec.requests.all, &node.facts.allocatable);
     node.facts.allowed_pods >= 1
         && asked.cpu <= offered.cpu
         && asked.memory <= offered.memory
         && asked.ephemeral <= offered.ephemeral
-        && asked.scalars.iter().all(|(name, amount)| *amount <= offered.scalar(*name))
+        && asked
+            .scalars
+            .iter()
+            .all(|(name, amount)| *amount <= offered.scalar(*name) || ledger.ignored.contains(name))
 }
 
 /// Requested with the pod, and offered, of one resource. `actual` counts requests alone; otherwise containers without

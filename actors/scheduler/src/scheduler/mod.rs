@@ -69,6 +69,9 @@ impl Scheduler {
     pub fn new(config: &SchedulerConfig, seed: u64) -> Result<Self, ConfigError> {
         let mut ledger = Ledger::new();
         let setup = config.setup(&mut ledger.names)?;
+        let managed = setup.extenders.iter().flat_map(|extender| &extender.managed_resources);
+        let ignored = managed.filter(|resource| resource.ignored_by_scheduler);
+        ledger.ignored = ignored.map(|resource| ledger.names.of(&resource.name)).collect();
         Ok(Self {
             queue: Queue::new(setup.back_off_first, setup.back_off_most),
             setup,

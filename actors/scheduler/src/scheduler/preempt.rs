@@ -187,7 +187,7 @@ impl Scheduler {
 
     fn refits(&mut self, pod: PodIx, profile: usize, node: NodeIx) -> Option<Rejection> {
         // The cheap answer first: most pods that are put back do not fit beside the new one.
-        if !fits_empty(self.ledger.node(node), self.ledger.pod(pod)) {
+        if !fits_empty(&self.ledger, self.ledger.node(node), self.ledger.pod(pod)) {
             let reason = Reason::TooManyPods;
             return Some(Rejection { plugin: Plugin::NodeResourcesFit, reason, curable: false });
         }

@@ -58,14 +58,6 @@ impl Hollow {
         Api::default_namespaced(self.client.clone())
     }
 
-    /// Pods that are neither finished nor on their way out, and how many of them are ready.
-    pub(crate) async fn active(&self) -> Option<(usize, usize)> {
-        let pods = self.pods().list(&ListParams::default()).await.ok()?;
-        let here = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        let ready = here.clone().filter(|pod| is_ready(pod)).count();
-        Some((here.count(), ready))
-    }
-
     /// kubectl, where there is one.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Option<String> {
         let path = std::env::var_os("PATH").unwrap_or_default();

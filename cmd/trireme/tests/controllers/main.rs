@@ -2,11 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod bad_input;
+mod budgets;
+mod certificates;
+mod cron_jobs;
+mod daemon_sets;
+mod deployments;
+mod extender;
+mod ground;
+mod jobs;
 mod kit;
+mod leaders;
+mod scheduling;
+mod stateful_sets;
 #[path = "../support/mod.rs"]
 mod support;
-
-use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -185,50 +195,4 @@ fn controllers_that_are_killed_again_and_again_lose_and_double_nothing() {
         let sets = hollow.sets().list(&ListParams::default()).await.expect("a list").items;
         assert_eq!(sets.len(), 4, "one set for each image");
     });
-}
-
-#[test]
-fn a_leader_killed_in_a_rollout_is_replaced_and_nothing_is_doubled() {
-    run(async || {
-        let folder = tempfile::tempdir().expect("a folder");
-        let hollow = Hollow::start(folder.path(), 3).await;
-        hollow.create("web", 12).await;
-        hollow.until_rolled_out("web", 12, "i:1").await;
-        let observer = hollow.observe();
-        for round in 2..4 {
-            let image = format!("i:{round}");
-            hollow.set_image("web", &image).await;
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            let Some(pid) = leader_but_s1(&hollow) else {
-                // The hollow nodes live in s1: let another one lead.
-                let moved = hollow.cluster.run(&["raft", "transfer", "s2"]);
-                println!("leadership moves: {}", String::from_utf8_lossy(&moved.stdout));
-                hollow.until_rolled_out("web", 12, &image).await;
-                continue;
-            };
-            let killed = Instant::now();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("our own child's child");
-            hollow.until_rolled_out("web", 12, &image).await;
-            println!("rolled out {:?} after its leader was killed", killed.elapsed());
-        }
-        let (most, _) = observer.finish();
-        assert!(most <= 15, "{most} pods at once, 15 are allowed");
-        let sets = hollow.sets().list(&ListParams::default()).await.expect("a list").items;
-        assert_eq!(sets.len(), 3, "one set for each image");
-        assert_eq!(hollow.active().await, Some((12, 12)));
-    });
-}
-
-/// The process of the leader, unless it is the first server.
-fn leader_but_s1(hollow: &Hollow) -> Option<rustix::process::Pid> {
-    let status = hollow.cluster.run(&["raft", "status", "-o", "json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).ok()?;
-    let text = status.to_string();
-    let machines = hollow.cluster.machines();
-    let (_, pid) = machines.into_iter().find(|(name, _)| {
-        name != "s1"
-            && (text.contains(&format!("\"leader\":\"{name}\""))
-                || text.contains(&format!("\"leader\":\"server/{name}\"")))
-    })?;
-    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
 }

@@ -201,8 +201,9 @@ impl Cluster {
         if old["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
             return refuse("Conflict");
         }
-        let mut new = if sub == "status" { (*old).clone() } else { object.clone() };
-        if sub == "status" {
+        let of_status = matches!(sub, "status" | "approval");
+        let mut new = if of_status { (*old).clone() } else { object.clone() };
+        if of_status {
             new["status"] = object["status"].clone();
         } else {
             new["status"] = old["status"].clone();

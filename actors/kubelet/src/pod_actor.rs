@@ -80,6 +80,7 @@ fn worker_config(shared: &Shared) -> WorkerConfig {
         volume_refresh: shared.config.volume_refresh,
         relist: shared.config.relist,
         allocatable: (facts.allocatable.cpu_milli, facts.allocatable.memory_bytes),
+        recursive_read_only_mounts: shared.runtime.features().recursive_read_only_mounts,
     }
 }
 

@@ -57,6 +57,14 @@ pub(crate) struct NodeArgs {
     )]
     pub(crate) eviction_hard: String,
 
+    /// Folder of the logs of pods; below the data folder when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pod_logs_dir: Option<PathBuf>,
+
+    /// An image that no container used for this long goes, however much room there is (as 336h; never when absent).
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub(crate) image_maximum_gc_age: Option<Duration>,
+
     /// Run a small application in pods, packed from this program itself, and show its answer.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -117,6 +125,8 @@ pub(crate) async fn start(
             .map_err(anyhow::Error::msg)
             .context("--eviction-hard")?,
         labels: BTreeMap::new(),
+        pod_logs_dir: args.pod_logs_dir.clone(),
+        image_maximum_age: args.image_maximum_gc_age,
     };
     let host = NodeHost::open(parts).await?;
     host.plant(&kernel.root())?;

@@ -34,6 +34,8 @@ pub struct WorkerConfig {
     pub relist: Duration,
     /// CPU (thousandths) and memory (bytes) for pods: a resize beyond it is infeasible.
     pub allocatable: (i64, i64),
+    /// The runtime makes mounts read-only to their last one.
+    pub recursive_read_only_mounts: bool,
 }
 
 /// Where the pod is on its way.

@@ -31,6 +31,7 @@ fn config() -> WorkerConfig {
         volume_refresh: Duration::from_secs(60),
         relist: Duration::from_secs(10),
         allocatable: (4_000, 8 << 30),
+        recursive_read_only_mounts: true,
     }
 }
 

@@ -23,6 +23,8 @@ use crate::shim::spec::{SandboxSpec, now_nanos};
 
 /// Parent of pods that name none.
 const DEFAULT_PARENT: &str = "kubepods";
+/// User and group of the pause process of pods that name none, as of upstream's pause image.
+const PAUSE_USER: u32 = 65_535;
 const BANDWIDTH_IN: &str = "kubernetes.io/ingress-bandwidth";
 const BANDWIDTH_OUT: &str = "kubernetes.io/egress-bandwidth";
 
@@ -154,6 +156,12 @@ impl Builtin {
             host_pid: config.namespaces.host_pid,
             sysctls: config.sysctls.clone(),
             group: self.cgroups.files(&record.group()),
+            user: (
+                config.security.run_as_user.unwrap_or(PAUSE_USER),
+                config.security.run_as_group.unwrap_or(PAUSE_USER),
+                config.security.supplemental_groups.clone(),
+            ),
+            filters: super::compile::seccomp_filters(&config.security.seccomp, 0)?,
         };
         super::records::save(&folder.join("shim.json"), &spec)
     }

@@ -398,6 +398,20 @@ fn a_pod_runs_is_ready_and_ends_when_deleted() {
 }
 
 #[test]
+fn a_pod_that_was_called_not_ready_meanwhile_is_told_ready_again() {
+    let mut world = World::new(1, simple());
+    world.sync();
+    world.run_until("ready", |world| world.condition("Ready") == "True");
+    world.run_for(Duration::from_secs(1));
+    // The node was not heard of for a while.
+    let conditions = world.pod["status"]["conditions"].as_array_mut().expect("it was written");
+    let ready = conditions.iter_mut().find(|own| own["type"] == "Ready").expect("it was written");
+    ready["status"] = "False".into();
+    world.sync();
+    world.run_until("ready again", |world| world.condition("Ready") == "True");
+}
+
+#[test]
 fn init_containers_run_in_order_and_sidecars_stay() {
     let mut world = World::new(
         2,

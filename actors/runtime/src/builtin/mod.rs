@@ -18,6 +18,7 @@ mod sandbox;
 mod shim_client;
 mod stats;
 mod streams;
+mod times;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -88,7 +88,7 @@ fn every_actor_of_the_node_is_killed_at_random(machine: &Machine) {
         }
         // Pods come and go meanwhile.
         let pod = format!("guest-{made}");
-        let words = ["run", &pod, "--image=tools:1", "--restart=Never", "--", "sh", "-c", "exit 0"];
+        let words = ["run", &pod, "--image=tools:1", "--restart=Never", "--command", "--", "sh", "-c", "exit 0"];
         machine.run_kubectl(&words);
         machine.until(&pod, || machine.get(&format!("pod/{pod}"), "{.status.phase}") == "Succeeded");
         machine.run_kubectl(&["delete", "pod", &pod, "--timeout=60s"]);

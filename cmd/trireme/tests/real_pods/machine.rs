@@ -23,10 +23,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(120);
 /// Nothing waits this long when it works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// What is logged: also where the time of a pod's start goes.
+const LOG: &str =
+    "info,openraft=warn,trireme_kubelet::times=debug,trireme_runtime::times=debug";
 /// What the image holds of this machine.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: [&str; 20] = [
     "sh", "sleep", "cat", "id", "readlink", "ls", "kill", "touch", "stat", "head", "tail", "mkdir", "rm",
-    "getent", "stty", "tty", "grep", "wc",
+    "getent", "stty", "tty", "grep", "wc", "true", "false",
 ];
 
 /// One cluster at a time: several would only slow each other down.
@@ -175,12 +178,12 @@ impl Machine {
         println!("{line}");
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// kill -9, and started again on the same folder.
@@ -193,7 +196,7 @@ impl Machine {
 
     pub(crate) fn log(&self) -> String {
         let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"INFO\"")).collect();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"INFO\"") && !line.contains("\"DEBUG\"")).collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
@@ -232,8 +235,10 @@ impl Machine {
         let mut command = self.kubectl_command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("kubectl runs");
+        // What begins with a bracket is taken for JSON by kubectl, unless it begins another document.
+        let start = if input.starts_with('{') { "---\n" } else { "" };
         // A command that does not read it ends without it.
-        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let _ = child.stdin.take().expect("piped").write_all(format!("{start}{input}").as_bytes());
         let output = child.wait_with_output().expect("our own child");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
@@ -246,11 +251,16 @@ impl Machine {
         out
     }
 
+    /// The output of a command that reads objects and works.
+    pub(crate) fn run_kubectl_with(&self, arguments: &[&str], objects: &str) -> String {
+        let (code, out, err) = self.kubectl_with(arguments, objects);
+        assert_eq!(code, Some(0), "{arguments:?}: {out}{err}{}", self.log());
+        out
+    }
+
     /// `kubectl apply`; gives what it printed.
     pub(crate) fn apply(&self, objects: &str) -> String {
-        let (code, out, err) = self.kubectl_with(&["apply", "-f", "-"], &self.filled(objects));
-        assert_eq!(code, Some(0), "{out}{err}{}", self.log());
-        out
+        self.run_kubectl_with(&["apply", "-f", "-"], &self.filled(objects))
     }
 
     /// FOLDER and NODE in the text of objects stand for the machine's own.
@@ -378,6 +388,7 @@ fn launch(folder: &TempDir, node: &str, flags: &[String]) -> (Child, std::io::Li
         .arg(format!("--kubeconfig={}", folder.path().join("kubeconfig").display()))
         .args(flags)
         // However full the disk of the machine that runs the tests is.
+        .env("TRIREME_LOG", LOG)
         .arg("--eviction-hard=memory.available<10Mi,nodefs.available<50Mi")
         .stdout(Stdio::piped())
         .stderr(log.expect("a file"))

@@ -13,6 +13,7 @@ mod config;
 mod dns;
 mod jobs;
 mod machine;
+mod measure;
 mod probes;
 mod registry;
 mod registry_server;

@@ -121,10 +121,10 @@ fn e18_people_can_talk_to_containers(machine: &Machine) {
             println!("SKIPPED: no program script (util-linux), so no terminal");
             return;
         }
-        let (code, out) = on_a_terminal("exec -it plain -- sh -c 'tty; stty size; exit 7'");
+        let (code, out) = on_a_terminal("exec -it plain -- sh -c 'tty; while [ \"$(stty size)\" = \"0 0\" ]; do sleep 0.1; done; stty size; exit 7'");
         assert_eq!(code, Some(7), "{out}");
         assert!(out.contains("/dev/pts/") && out.contains("33 77"), "websockets {transport}: {out}");
-        let (code, out) = on_a_terminal("run once -it --rm --image=tools:1 --restart=Never -- sh -c 'tty; exit 3'");
+        let (code, out) = on_a_terminal("run once -it --rm --image=tools:1 --restart=Never --command -- sh -c 'tty; exit 3'");
         assert_eq!(code, Some(3), "{out}");
         assert!(out.contains("/dev/pts/") && out.contains("pod \"once\" deleted"), "websockets {transport}: {out}");
     }

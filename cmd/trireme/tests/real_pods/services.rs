@@ -38,7 +38,7 @@ fn prepare(machine: &Machine) {
     machine.run_kubectl(&["label", "node", &machine.node, "topology.kubernetes.io/zone=near"]);
     machine.apply(include_str!("services.yaml"));
     machine.run_kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
-    machine.until_running(&["unready", "client"]);
+    machine.until_running(&["unready", "client", "away"]);
 }
 
 fn cluster_ip(machine: &Machine, name: &str) -> String {
@@ -54,6 +54,13 @@ fn whom(text: &str) -> String {
     text.split_whitespace().last().unwrap_or_default().to_owned()
 }
 
+/// What the API shows of the pods and their slices.
+fn seen(machine: &Machine) -> String {
+    let slices = "-o=jsonpath={range .items[*]}{.metadata.name}: {.endpoints[*]}{\"\\n\"}{end}";
+    let slices = machine.kubectl(&["get", "endpointslices", "-l=kubernetes.io/service-name=web", slices]).1;
+    format!("{slices}{}", machine.kubectl(&["get", "pods", "-l=app=web", "-o=wide"]).1)
+}
+
 fn ready_pods(machine: &Machine) -> BTreeSet<String> {
     machine.all("pods", "app=web,pod-template-hash", "{.metadata.name}").into_iter().collect()
 }
@@ -61,7 +68,8 @@ fn ready_pods(machine: &Machine) -> BTreeSet<String> {
 fn f1_a_cluster_address_leads_to_ready_endpoints(machine: &Machine) {
     let address = cluster_ip(machine, "web");
     machine.until("the Service", || http(&address, 80).is_ok());
-    let from_node: BTreeSet<String> = (0..64).map(|_| who(&http(&address, 80).expect("it answers"))).collect();
+    let ask = |_| who(&http(&address, 80).unwrap_or_else(|error| panic!("{error}: {}", seen(machine))));
+    let from_node: BTreeSet<String> = (0..64).map(ask).collect();
     assert_eq!(from_node, ready_pods(machine), "every ready endpoint and no other");
     let script = "i=0; while [ $i -lt 24 ]; do /bin/trireme hello --ask http://web/; i=$((i+1)); done";
     let text = machine.exec("client", script);
@@ -123,7 +131,10 @@ fn f11_a_local_service_shows_who_asks(machine: &Machine, stranger: &Stranger) {
     assert_eq!(whom(&stranger.http(ADDRESS, port("local")).expect("it answers")), STRANGER);
     let seen = whom(&stranger.http(ADDRESS, port("web")).expect("it answers"));
     assert_ne!(seen, STRANGER, "with Cluster it is the node that asks");
-    // A node without endpoints drops, so that nobody takes it for a refusal.
+    // Others have endpoints and this node has none: it drops, so that nobody takes it for a refusal.
+    machine.until("the endpoint elsewhere", || {
+        machine.all("endpointslices", "kubernetes.io/service-name=away", "{.endpoints[0].nodeName}")[0].starts_with("far-")
+    });
     let error = stranger.http(ADDRESS, port("away")).expect_err("no endpoint is here");
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
 }

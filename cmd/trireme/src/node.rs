@@ -128,7 +128,9 @@ pub(crate) async fn start(
         pod_logs_dir: args.pod_logs_dir.clone(),
         image_maximum_age: args.image_maximum_gc_age,
     };
-    let host = NodeHost::open(parts).await?;
+    let host = NodeHost::open(parts).await.context(
+        "this machine cannot run pods (--components api,controllers,scheduler runs everything but them)",
+    )?;
     host.plant(&kernel.root())?;
     Ok(host)
 }

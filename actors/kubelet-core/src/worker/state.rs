@@ -251,7 +251,7 @@ impl PodWorker {
     }
 
     /// While the node was not heard of, the cluster called the pod not ready; the status that was written last is written again.
-    fn is_overwritten(&self, pod: &Value) -> bool {
+    pub(super) fn is_overwritten(&self, pod: &Value) -> bool {
         let is_ready = |status: &Value, word: &str| {
             let mut ready = status.list("conditions").iter().filter(|own| own.text("type") == "Ready");
             ready.any(|own| own.text("status") == word)

@@ -205,10 +205,16 @@ pub(crate) async fn prepare_cluster(admin: &Rest, service_cidr: ipnet::IpNet) ->
 }
 
 async fn ensure(admin: &Rest, path: &str, object: &Value) -> anyhow::Result<()> {
+    // First a look: for a Service that is there, a create is told that its address is taken, not that it exists.
+    let own = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+    if admin.json(&Ask::get(&own)).await.is_ok() {
+        return Ok(());
+    }
     match admin.json(&Ask::send(http::Method::POST, path, object)).await {
         Ok(_) => Ok(()),
-        // It is there already.
         Err(error) if error.code() == Some(409) => Ok(()),
+        // Another server was first.
+        Err(_) if admin.json(&Ask::get(&own)).await.is_ok() => Ok(()),
         Err(error) => Err(error).with_context(|| format!("{path} does not take what nodes rely on")),
     }
 }

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_user_namespace_is_refused_in_upstreams_words() {
-        let pod = json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"hostUsers": false}});
+        let pod =
+            json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"hostUsers": false}});
         let refused = sandbox_config(&pod, 0, &NodeFacts::default()).unwrap_err();
         assert_eq!(refused.0, "can't set `spec.hostUsers: false`, runtime does not support user namespaces");
     }

@@ -14,8 +14,8 @@ use trireme_kubelet::{ApiError, NodeApi, PatchKind, Place, Resource, WatchEvent}
 use trireme_node::{
     Answer, BoxedIo, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest,
     Image, ImageFilesystem, PodAddresses, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError,
-    RuntimeErrorKind, RuntimeEvent, RuntimeEventKind, RuntimeFeatures, SandboxConfig, SandboxId, SandboxState, SandboxStats,
-    SandboxStatus, Streams,
+    RuntimeErrorKind, RuntimeEvent, RuntimeEventKind, RuntimeFeatures, SandboxConfig, SandboxId,
+    SandboxState, SandboxStats, SandboxStatus, Streams,
 };
 use trireme_schema::view::View;
 

@@ -109,7 +109,10 @@ fn filters(config: &ContainerConfig, capabilities: u64) -> Outcome<Vec<Vec<secco
 ///
 /// # Errors
 /// `Invalid`: a damaged profile.
-pub(crate) fn seccomp_filters(wanted: &Seccomp, capabilities: u64) -> Outcome<Vec<Vec<seccomp::Instruction>>> {
+pub(crate) fn seccomp_filters(
+    wanted: &Seccomp,
+    capabilities: u64,
+) -> Outcome<Vec<Vec<seccomp::Instruction>>> {
     match wanted {
         Seccomp::Unconfined => Ok(Vec::new()),
         Seccomp::RuntimeDefault => seccomp::compile(&seccomp_default::profile(capabilities)),

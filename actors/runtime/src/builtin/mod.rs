@@ -35,8 +35,7 @@ use tokio::sync::broadcast;
 use trireme_node::{
     Answer, BoxedIo, ContainerConfig, ContainerId, ContainerStatus, ExecOutcome, ExecRequest, Image,
     ImageFilesystem, PodNetwork, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError, RuntimeEvent,
-    RuntimeFeatures,
-    SandboxConfig, SandboxId, SandboxStats, SandboxStatus, Streams,
+    RuntimeFeatures, SandboxConfig, SandboxId, SandboxStats, SandboxStatus, Streams,
 };
 
 pub use self::recover::layers_in_use;
@@ -233,8 +232,10 @@ fn can_recursively() -> bool {
     use std::os::fd::AsFd;
     let done = sys::clone_mount(std::path::Path::new("/"), false)
         .and_then(|copy| sys::set_mount(copy.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, true));
-    done.inspect_err(|error| tracing::warn!(%error, "this kernel has no recursive read-only mounts (5.12 has)"))
-        .is_ok()
+    done.inspect_err(
+        |error| tracing::warn!(%error, "this kernel has no recursive read-only mounts (5.12 has)"),
+    )
+    .is_ok()
 }
 
 impl Runtime for Builtin {

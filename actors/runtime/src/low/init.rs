@@ -91,7 +91,9 @@ fn limit() -> Told<()> {
     setrlimit(Resource::Nofile, files).map_err(std::io::Error::from).tell(shown)?;
     for resource in [Resource::Nproc, Resource::Core] {
         let maximum = getrlimit(resource).maximum;
-        setrlimit(resource, Rlimit { current: maximum, maximum }).map_err(std::io::Error::from).tell(shown)?;
+        setrlimit(resource, Rlimit { current: maximum, maximum })
+            .map_err(std::io::Error::from)
+            .tell(shown)?;
     }
     Ok(())
 }

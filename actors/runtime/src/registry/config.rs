@@ -131,7 +131,8 @@ impl Registries {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(text: &str) -> Result<Self, RuntimeError> {
-        let document = trireme_schema::yaml::parse(text.as_bytes()).map_err(|error| invalid(error.to_string()))?;
+        let document =
+            trireme_schema::yaml::parse(text.as_bytes()).map_err(|error| invalid(error.to_string()))?;
         if let Some(repeated) = document.duplicates.first() {
             return Err(invalid(repeated));
         }

@@ -77,9 +77,17 @@ fn what_is_wrong_is_said() {
 
 /// Reason, and words that are in the message or in the events.
 const SAID: [(&str, &[&str], &[&str]); 9] = [
-    ("no-image", &["ErrImageNeverPull"], &["Container image \"nothing:1\" is not present with pull policy of Never"]),
+    (
+        "no-image",
+        &["ErrImageNeverPull"],
+        &["Container image \"nothing:1\" is not present with pull policy of Never"],
+    ),
     ("bad-name", &["InvalidImageName"], &["UPPER/case:1", "couldn't parse image"]),
-    ("no-program", &["RunContainerError", "CrashLoopBackOff"], &["/bin/nonsense", "no such file or directory"]),
+    (
+        "no-program",
+        &["RunContainerError", "CrashLoopBackOff"],
+        &["/bin/nonsense", "no such file or directory"],
+    ),
     ("no-right", &["RunContainerError", "CrashLoopBackOff"], &["/etc/hosts", "permission denied"]),
     ("no-folder", &["StartError", "ContainerCannotRun"], &["/proc/nowhere"]),
     ("read-only", &["Error"], &[]),
@@ -94,12 +102,19 @@ fn pods_say_what_is_wrong(machine: &Machine) {
         let state = "{.status.reason}{.status.containerStatuses[0].state.waiting.reason}{.status.containerStatuses[0].state.terminated.reason}";
         let mut seen = String::new();
         machine.until(pod, || {
-            let events = machine.run_kubectl(&["get", "events", "--field-selector", &format!("involvedObject.name={pod}")]);
+            let events = machine.run_kubectl(&[
+                "get",
+                "events",
+                "--field-selector",
+                &format!("involvedObject.name={pod}"),
+            ]);
             let reason = machine.get(&object, state);
             let status = machine.get(&object, "{.status}");
             seen = format!("{reason}\n{status}\n{events}");
             reasons.iter().any(|wanted| reason.contains(wanted) || events.contains(wanted))
-                && words.iter().all(|word| events.contains(word) || status.replace("\\\"", "\"").contains(word))
+                && words
+                    .iter()
+                    .all(|word| events.contains(word) || status.replace("\\\"", "\"").contains(word))
         });
         println!("{pod}: {}", seen.lines().next().unwrap_or_default());
     }

@@ -88,7 +88,8 @@ fn every_actor_of_the_node_is_killed_at_random(machine: &Machine) {
         }
         // Pods come and go meanwhile.
         let pod = format!("guest-{made}");
-        let words = ["run", &pod, "--image=tools:1", "--restart=Never", "--command", "--", "sh", "-c", "exit 0"];
+        let words =
+            ["run", &pod, "--image=tools:1", "--restart=Never", "--command", "--", "sh", "-c", "exit 0"];
         machine.run_kubectl(&words);
         machine.until(&pod, || machine.get(&format!("pod/{pod}"), "{.status.phase}") == "Succeeded");
         machine.run_kubectl(&["delete", "pod", &pod, "--timeout=60s"]);
@@ -98,10 +99,17 @@ fn every_actor_of_the_node_is_killed_at_random(machine: &Machine) {
     }
     heal(machine);
     let log = std::fs::read_to_string(machine.path("log")).unwrap_or_default();
-    let died = |actor: &str| log.lines().filter(|line| line.contains("killed by fault") || line.contains("panic")).filter(|line| line.contains(actor)).count();
+    let died = |actor: &str| {
+        log.lines()
+            .filter(|line| line.contains("killed by fault") || line.contains("panic"))
+            .filter(|line| line.contains(actor))
+            .count()
+    };
     println!("{made} pods came and went; {} lines of dead actors", died("/node/"));
     assert!(died("/node/") > 0, "the faults did hit");
-    machine.until("the pods", || machine.all("pods", "app=steady", "{.status.conditions[?(@.type==\"Ready\")].status}") == ["True"; 3]);
+    machine.until("the pods", || {
+        machine.all("pods", "app=steady", "{.status.conditions[?(@.type==\"Ready\")].status}") == ["True"; 3]
+    });
     assert_eq!(running(machine), before);
 }
 
@@ -113,7 +121,8 @@ fn trireme_is_killed_and_started_again(machine: &mut Machine) {
     let ready = |machine: &Machine| {
         let node = format!("node/{}", machine.node);
         machine.get(&node, "{.status.conditions[?(@.type==\"Ready\")].status}") == "True"
-            && machine.all("pods", "app=steady", "{.status.conditions[?(@.type==\"Ready\")].status}") == ["True"; 3]
+            && machine.all("pods", "app=steady", "{.status.conditions[?(@.type==\"Ready\")].status}")
+                == ["True"; 3]
     };
     machine.until("all as before", || ready(machine));
     assert_eq!(running(machine), before, "the same processes");

@@ -51,7 +51,8 @@ fn b10_secrets_are_in_the_environment_and_in_memory(machine: &Machine) {
 
 fn c16_files_of_a_config_map_change_at_once_and_nothing_else_does(machine: &Machine) {
     let look = || {
-        let script = "echo $COLOUR; cat /config/file.txt /single/file.txt; readlink /config/file.txt /config/..data";
+        let script =
+            "echo $COLOUR; cat /config/file.txt /single/file.txt; readlink /config/file.txt /config/..data";
         let text = machine.exec("configured", script);
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
@@ -75,7 +76,11 @@ fn c16_files_of_a_config_map_change_at_once_and_nothing_else_does(machine: &Mach
 fn c17_init_containers_run_in_order_before_the_others(machine: &Machine) {
     machine.until("pod ordered", || machine.get("pod/ordered", "{.status.phase}") == "Succeeded");
     assert_eq!(machine.run_kubectl(&["logs", "ordered"]), "first\nsecond\nthird\n");
-    assert_eq!(machine.get("pod/ordered", "{.spec.initContainers[*].name}"), "i1 i2", "the annotation counts nothing");
+    assert_eq!(
+        machine.get("pod/ordered", "{.spec.initContainers[*].name}"),
+        "i1 i2",
+        "the annotation counts nothing"
+    );
 }
 
 fn e8_host_aliases_are_in_the_hosts_file(machine: &Machine) {
@@ -103,8 +108,14 @@ fn e12_host_ips_are_told(machine: &Machine) {
 fn j1_delete_asks_first(machine: &Machine) {
     let (_, out, err) = machine.kubectl_with(&["delete", "-i", "configmap", "applied"], "n\n");
     let said = format!("{out}{err}");
-    assert!(said.contains("You are about to delete the following 1 resource(s):\nconfigmap/applied\n"), "{said}");
-    assert!(said.contains("Do you want to continue? (y/") && said.contains("deletion is cancelled"), "{said}");
+    assert!(
+        said.contains("You are about to delete the following 1 resource(s):\nconfigmap/applied\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Do you want to continue? (y/") && said.contains("deletion is cancelled"),
+        "{said}"
+    );
     assert_eq!(machine.get("configmap/applied", "{.data.a}"), "1", "it is still there");
     let (code, out, _) = machine.kubectl_with(&["delete", "-i", "configmap", "applied"], "y\n");
     assert_eq!(code, Some(0));

@@ -28,7 +28,9 @@ fn c12_a_job_runs_to_its_completions(machine: &Machine) {
     assert_eq!(machine.get("job/five", "{.status.succeeded}"), "5");
     let ran = std::fs::read_dir(machine.path("five")).expect("the pods wrote there").count();
     assert_eq!(ran, 5, "five pods left a file each");
-    machine.until("the end of retries", || condition(machine, "fails", "Failed", "reason") == "BackoffLimitExceeded");
+    machine.until("the end of retries", || {
+        condition(machine, "fails", "Failed", "reason") == "BackoffLimitExceeded"
+    });
     let ends = machine.all("pods", "work=fails", "{.status.containerStatuses[0].state.terminated.exitCode}");
     assert_eq!(ends, ["9", "9"]);
 }
@@ -38,7 +40,13 @@ fn j2_logs_of_jobs_and_selectors(machine: &Machine) {
     assert!(one.starts_with("ran on five-"), "{one}");
     for selector in [["-l", "work=five"], ["--selector", "work=five"]] {
         let all = machine.run_kubectl(&["logs", selector[0], selector[1], "--prefix", "--since=1h"]);
-        assert_eq!(all.lines().filter(|line| line.starts_with("[pod/five-") && line.contains("ran on five-")).count(), 5, "{all}");
+        assert_eq!(
+            all.lines()
+                .filter(|line| line.starts_with("[pod/five-") && line.contains("ran on five-"))
+                .count(),
+            5,
+            "{all}"
+        );
     }
     // -f ends with the container.
     assert!(machine.run_kubectl(&["logs", "-f", "job/five"]).starts_with("ran on five-"));
@@ -46,7 +54,9 @@ fn j2_logs_of_jobs_and_selectors(machine: &Machine) {
 
 fn c13_a_success_policy_ends_a_job_early(machine: &Machine) {
     let file = |job: &str, name: &str| machine.path(job).join(name);
-    machine.until("four pods that know their index", || (0..4).all(|index| file("leader", &index.to_string()).exists()));
+    machine.until("four pods that know their index", || {
+        (0..4).all(|index| file("leader", &index.to_string()).exists())
+    });
     let running = || {
         let pods = machine.all("pods", "work=leader", "{.metadata.name}");
         pods.iter().map(|pod| machine.processes_of(pod).len()).sum::<usize>()
@@ -74,6 +84,7 @@ fn c14_a_cron_job_makes_a_job_each_minute(machine: &Machine) {
     machine.until_within("the minute", Duration::from_secs(150), || !ticks().is_empty());
     assert_eq!(ticks(), "tick\n");
     machine.until("its end", || !machine.get("cronjob/minutely", "{.status.lastSuccessfulTime}").is_empty());
-    let owners = machine.run_kubectl(&["get", "jobs", "-o", "jsonpath={.items[*].metadata.ownerReferences[0].name}"]);
+    let owners =
+        machine.run_kubectl(&["get", "jobs", "-o", "jsonpath={.items[*].metadata.ownerReferences[0].name}"]);
     assert_eq!(owners, "minutely", "the suspended one made none");
 }

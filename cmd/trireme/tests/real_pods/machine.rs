@@ -3,10 +3,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -15,8 +13,6 @@ use trireme_dataplane::rt::{Route, Routing};
 
 /// The machine's address.
 pub(crate) const ADDRESS: &str = "10.9.0.1";
-/// The address of somebody outside of the cluster.
-pub(crate) const STRANGER: &str = "10.9.0.2";
 /// Pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long the cluster may take to start, the demo to answer, and all of it to stop.
@@ -24,8 +20,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Nothing waits this long when it works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What is logged: also where the time of a pod's start goes.
-const LOG: &str =
-    "info,openraft=warn,trireme_kubelet::times=debug,trireme_runtime::times=debug";
+const LOG: &str = "info,openraft=warn,trireme_kubelet::times=debug,trireme_runtime::times=debug";
 /// What the image holds of this machine.
 const PROGRAMS: [&str; 20] = [
     "sh", "sleep", "cat", "id", "readlink", "ls", "kill", "touch", "stat", "head", "tail", "mkdir", "rm",
@@ -66,7 +61,7 @@ fn in_a_namespace<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn leave_network() {
+pub(crate) fn leave_network() {
     // SAFETY: only this thread leaves its network namespace; what it starts inherits the new one.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.expect("root");
     let mut routing = Routing::open(&Netns::Current).expect("netlink");
@@ -74,68 +69,12 @@ fn leave_network() {
     routing.set_up(loopback.index).expect("up");
 }
 
-fn default_route(via: &str, link: u32) -> Route {
+pub(crate) fn default_route(via: &str, link: u32) -> Route {
     Route {
         destination: "0.0.0.0/0".parse().expect("a range"),
         via: Some(via.parse().expect("an address")),
         link,
         source: None,
-    }
-}
-
-/// A host at [`STRANGER`], on the link of the machine: a network namespace that ends with the value.
-pub(crate) struct Stranger {
-    netns: Netns,
-    end: Option<SyncSender<()>>,
-    keeper: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Stranger {
-    pub(crate) fn arrive() -> Self {
-        let (made, path) = sync_channel(1);
-        let (end, ended) = sync_channel::<()>(1);
-        let keeper = std::thread::spawn(move || {
-            leave_network();
-            let thread = rustix::thread::gettid().as_raw_nonzero();
-            let path = format!("/proc/{}/task/{thread}/ns/net", std::process::id());
-            made.send(path).expect("somebody waits for it");
-            // It ends when nobody holds the other end any more.
-            let _ = ended.recv();
-        });
-        let netns = Netns::at(path.recv().expect("the keeper lives"));
-        let mut here = Routing::open(&Netns::Current).expect("netlink");
-        let bridge = here.must_link("outside").expect("the machine's link");
-        let space = netns.open().expect("it is there");
-        here.make_veth("stranger", ("eth0", space.as_fd()), 1500, bridge.index).expect("a pair");
-        let port = here.must_link("stranger").expect("just made");
-        here.set_up(port.index).expect("up");
-        let mut there = Routing::open(&netns).expect("netlink");
-        let eth0 = there.must_link("eth0").expect("just made");
-        there.add_address(&eth0, format!("{STRANGER}/24").parse().expect("a range")).expect("an address");
-        there.set_up(eth0.index).expect("up");
-        there.set_route(default_route(ADDRESS, eth0.index)).expect("a default route");
-        Self { netns, end: Some(end), keeper: Some(keeper) }
-    }
-
-    /// What a web server answers this host.
-    pub(crate) fn http(&self, address: &str, port: u16) -> std::io::Result<String> {
-        self.netns.run(|| http(address, port))
-    }
-
-    /// Does something as this host.
-    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> std::io::Result<T> + Send) -> std::io::Result<T> {
-        self.netns.run(work)
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        if let Ok(mut routing) = Routing::open(&Netns::Current) {
-            // Gone already with the other end is as good.
-            let _ = routing.remove_link("stranger");
-        }
-        drop(self.end.take());
-        drop(self.keeper.take().map(std::thread::JoinHandle::join));
     }
 }
 
@@ -161,7 +100,8 @@ impl Machine {
         let built = build.output().expect("trireme runs");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let node = format!("{area}-{}", std::process::id());
-        let flags = flags.into_iter().map(|flag| flag.replace("FOLDER", &folder.path().display().to_string()));
+        let flags =
+            flags.into_iter().map(|flag| flag.replace("FOLDER", &folder.path().display().to_string()));
         let flags: Vec<String> = flags.collect();
         let (child, lines) = launch(&folder, &node, &flags);
         let mut machine = Self { child, lines, folder, flags, node };
@@ -196,7 +136,8 @@ impl Machine {
 
     pub(crate) fn log(&self) -> String {
         let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"INFO\"") && !line.contains("\"DEBUG\"")).collect();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| !line.contains("\"INFO\"") && !line.contains("\"DEBUG\"")).collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 

@@ -21,6 +21,7 @@ mod security;
 mod services;
 mod sets;
 mod storage;
+mod stranger;
 
 use machine::{Machine, with};
 

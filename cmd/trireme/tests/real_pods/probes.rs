@@ -78,7 +78,11 @@ fn c18_a_sick_container_is_restarted(machine: &Machine) {
     machine.until("a restart", || status("restartCount") == "1" && status("ready") == "true");
     assert_ne!(machine.processes_of("sick"), before, "another process");
     let events = machine.run_kubectl(&["get", "events", "--field-selector=involvedObject.name=sick"]);
-    assert!(events.contains("Liveness probe failed") && events.contains("failed liveness probe, will be restarted"), "{events}");
+    assert!(
+        events.contains("Liveness probe failed")
+            && events.contains("failed liveness probe, will be restarted"),
+        "{events}"
+    );
 }
 
 fn a_pod_is_asked_to_end(machine: &Machine) {

@@ -18,8 +18,11 @@ fn images_come_from_registries() {
 fn publish(machine: &Machine, registry: &RegistryServer, image: &str) {
     let file = machine.path("registries.yaml");
     let host = &registry.address;
-    std::fs::write(&file, format!("configs: {{\"{host}\": {{auth: {{username: user, password: secret}}}}}}\n"))
-        .expect("a file");
+    std::fs::write(
+        &file,
+        format!("configs: {{\"{host}\": {{auth: {{username: user, password: secret}}}}}}\n"),
+    )
+    .expect("a file");
     let run = |arguments: &[&str]| {
         let done = machine.trireme().args(arguments).output().expect("trireme runs");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -31,7 +34,8 @@ fn publish(machine: &Machine, registry: &RegistryServer, image: &str) {
 }
 
 fn pod(machine: &Machine, name: &str, image: &str, secret: &str) {
-    let secrets = if secret.is_empty() { String::new() } else { format!("imagePullSecrets: [{{name: {secret}}}], ") };
+    let secrets =
+        if secret.is_empty() { String::new() } else { format!("imagePullSecrets: [{{name: {secret}}}], ") };
     machine.apply(&format!(
         "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{terminationGracePeriodSeconds: 0, {secrets}\
          containers: [{{name: c, image: \"{image}\", imagePullPolicy: Always, args: [\"3600\"]}}]}}}}"
@@ -52,7 +56,12 @@ fn told(machine: &Machine, name: &str) -> String {
         // The pause between two pulls may be all that is seen.
         !message.is_empty() || waiting(machine, name, "reason") == "ImagePullBackOff"
     });
-    let events = machine.run_kubectl(&["get", "events", "--field-selector", &format!("involvedObject.name={name},reason=Failed")]);
+    let events = machine.run_kubectl(&[
+        "get",
+        "events",
+        "--field-selector",
+        &format!("involvedObject.name={name},reason=Failed"),
+    ]);
     format!("{message}{events}")
 }
 
@@ -60,7 +69,15 @@ fn b11_a_private_image_needs_credentials(machine: &Machine, registry: &RegistryS
     for (name, password) in [("good", "secret"), ("bad", "wrong")] {
         let server = format!("--docker-server={}", registry.address);
         let password = format!("--docker-password={password}");
-        machine.run_kubectl(&["create", "secret", "docker-registry", name, &server, "--docker-username=user", &password]);
+        machine.run_kubectl(&[
+            "create",
+            "secret",
+            "docker-registry",
+            name,
+            &server,
+            "--docker-username=user",
+            &password,
+        ]);
     }
     pod(machine, "without", image, "");
     pod(machine, "wrong", image, "bad");

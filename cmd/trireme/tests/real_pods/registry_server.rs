@@ -122,7 +122,8 @@ fn answer(asked: &Asked, content: &Content) -> (&'static str, String, Vec<u8>) {
                 ("200 OK", format!("Content-Type: {kind}\r\n"), bytes.clone())
             }
             None => {
-                let error = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec();
+                let error =
+                    br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec();
                 ("404 Not Found", String::new(), error)
             }
         },

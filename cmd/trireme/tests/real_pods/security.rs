@@ -27,17 +27,22 @@ fn status(machine: &Machine, pod: &str, field: &str) -> String {
 fn powers_are_what_the_pod_says(machine: &Machine) {
     assert_eq!(status(machine, "plain", "CapEff"), "00000000a80425fb", "the runtimes' usual set");
     assert_eq!(status(machine, "narrow", "CapBnd"), "0000000000000000");
-    assert_eq!((status(machine, "plain", "Seccomp:"), status(machine, "narrow", "Seccomp:")), ("0".into(), "2".into()));
+    assert_eq!(
+        (status(machine, "plain", "Seccomp:"), status(machine, "narrow", "Seccomp:")),
+        ("0".into(), "2".into())
+    );
     assert_eq!(status(machine, "narrow", "NoNewPrivs"), "1");
     assert_eq!(status(machine, "narrow", "Uid"), "1000\t1000\t1000\t1000");
     let (code, _, err) = machine.kubectl(&["exec", "narrow", "--", "touch", "/x"]);
     assert!(code != Some(0) && err.contains("Read-only file system"), "{err}");
-    let (code, ..) = machine.kubectl(&["exec", "plain", "--", "sh", "-c", "echo x > /proc/sys/kernel/hostname"]);
+    let (code, ..) =
+        machine.kubectl(&["exec", "plain", "--", "sh", "-c", "echo x > /proc/sys/kernel/hostname"]);
     assert_ne!(code, Some(0), "/proc/sys is read-only");
     // The pod's own process: who the pod says, filtered, without any power.
     let pause = pause_of(machine, "narrow");
     let text = std::fs::read_to_string(format!("/proc/{pause}/status")).expect("it lives");
-    for line in ["Uid:\t1000\t1000\t1000\t1000", "CapEff:\t0000000000000000", "Seccomp:\t2", "NoNewPrivs:\t1"] {
+    for line in ["Uid:\t1000\t1000\t1000\t1000", "CapEff:\t0000000000000000", "Seccomp:\t2", "NoNewPrivs:\t1"]
+    {
         assert!(text.lines().any(|known| known == line), "{line:?} is not in {text}");
     }
 }
@@ -72,7 +77,8 @@ fn a_container_beyond_its_memory_is_killed_and_says_so(machine: &Machine) {
 
 fn last_words_are_told(machine: &Machine) {
     machine.until("its end", || machine.get("pod/last-words", "{.status.phase}") == "Failed");
-    let words = "{range .status.containerStatuses[*]}{.state.terminated.exitCode} {.state.terminated.message};{end}";
+    let words =
+        "{range .status.containerStatuses[*]}{.state.terminated.exitCode} {.state.terminated.message};{end}";
     assert_eq!(machine.get("pod/last-words", words), "3 why;4 from the log\n;");
 }
 
@@ -98,7 +104,11 @@ fn resources_change_in_place(machine: &Machine) {
     machine.until("the new bounds in its status", || {
         machine.get("pod/plain", "{.status.containerStatuses[0].resources.limits.cpu}") == "200m"
     });
-    assert_eq!(machine.get("pod/plain", "{.status.containerStatuses[0].containerID}"), id, "the same container");
+    assert_eq!(
+        machine.get("pod/plain", "{.status.containerStatuses[0].containerID}"),
+        id,
+        "the same container"
+    );
 }
 
 fn e18_people_can_talk_to_containers(machine: &Machine) {
@@ -121,11 +131,18 @@ fn e18_people_can_talk_to_containers(machine: &Machine) {
             println!("SKIPPED: no program script (util-linux), so no terminal");
             return;
         }
-        let (code, out) = on_a_terminal("exec -it plain -- sh -c 'tty; while [ \"$(stty size)\" = \"0 0\" ]; do sleep 0.1; done; stty size; exit 7'");
+        let (code, out) = on_a_terminal(
+            "exec -it plain -- sh -c 'tty; while [ \"$(stty size)\" = \"0 0\" ]; do sleep 0.1; done; stty size; exit 7'",
+        );
         assert_eq!(code, Some(7), "{out}");
         assert!(out.contains("/dev/pts/") && out.contains("33 77"), "websockets {transport}: {out}");
-        let (code, out) = on_a_terminal("run once -it --rm --image=tools:1 --restart=Never --command -- sh -c 'tty; exit 3'");
+        let (code, out) = on_a_terminal(
+            "run once -it --rm --image=tools:1 --restart=Never --command -- sh -c 'tty; exit 3'",
+        );
         assert_eq!(code, Some(3), "{out}");
-        assert!(out.contains("/dev/pts/") && out.contains("pod \"once\" deleted"), "websockets {transport}: {out}");
+        assert!(
+            out.contains("/dev/pts/") && out.contains("pod \"once\" deleted"),
+            "websockets {transport}: {out}"
+        );
     }
 }

@@ -8,13 +8,16 @@ use std::io::Write;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::machine::{ADDRESS, Machine, STRANGER, Stranger, http, http_at, with};
+use crate::machine::{ADDRESS, Machine, http, http_at, with};
+use crate::stranger::{STRANGER, Stranger};
 
 #[test]
 fn services_lead_to_their_endpoints() {
     with("services", &[], |machine| {
         let mut hollow = machine.trireme();
-        hollow.args(["hollow", "--nodes=3", "--name-prefix=far-", "--kubeconfig"]).arg(machine.path("kubeconfig"));
+        hollow
+            .args(["hollow", "--nodes=3", "--name-prefix=far-", "--kubeconfig"])
+            .arg(machine.path("kubeconfig"));
         let mut hollow = hollow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("trireme starts");
         let stranger = Stranger::arrive();
         prepare(machine);
@@ -34,7 +37,15 @@ fn services_lead_to_their_endpoints() {
 
 fn prepare(machine: &Machine) {
     machine.until("hollow nodes", || machine.kubectl(&["get", "node", "far-2"]).0 == Some(0));
-    machine.run_kubectl(&["label", "node", "far-0", "far-1", "far-2", "role=far", "topology.kubernetes.io/zone=far"]);
+    machine.run_kubectl(&[
+        "label",
+        "node",
+        "far-0",
+        "far-1",
+        "far-2",
+        "role=far",
+        "topology.kubernetes.io/zone=far",
+    ]);
     machine.run_kubectl(&["label", "node", &machine.node, "topology.kubernetes.io/zone=near"]);
     machine.apply(include_str!("services.yaml"));
     machine.run_kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
@@ -82,7 +93,9 @@ fn f2_a_node_port_leads_there_from_outside(machine: &Machine, stranger: &Strange
     let number: u16 = port.parse().expect("a port");
     assert!((30_000..=32_767).contains(&number));
     assert!(ready_pods(machine).contains(&who(&stranger.http(ADDRESS, number).expect("it answers outside"))));
-    let twin = format!("{{apiVersion: v1, kind: Service, metadata: {{name: twin}}, spec: {{type: NodePort, ports: [{{port: 80, nodePort: {port}}}]}}}}");
+    let twin = format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: twin}}, spec: {{type: NodePort, ports: [{{port: 80, nodePort: {port}}}]}}}}"
+    );
     let (code, _, err) = machine.kubectl_with(&["apply", "-f", "-"], &twin);
     assert!(code == Some(1) && err.contains("provided port is already allocated"), "{err}");
     // The proxy is killed again and again, and no connection is lost.
@@ -118,22 +131,35 @@ fn f4_a_service_leads_outside(machine: &Machine, stranger: &Stranger) {
             let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nmy database\n");
         }
     });
-    let slice = || machine.all("endpointslices", "kubernetes.io/service-name=outside", "{.endpoints[0].addresses[0]}");
+    let slice = || {
+        machine.all("endpointslices", "kubernetes.io/service-name=outside", "{.endpoints[0].addresses[0]}")
+    };
     machine.until("the mirrored slice", || slice() == [STRANGER]);
     machine.until("the database", || {
-        let (_, out, _) = machine.kubectl(&["exec", "client", "--", "/bin/trireme", "hello", "--ask", "http://outside:3306/"]);
+        let (_, out, _) = machine.kubectl(&[
+            "exec",
+            "client",
+            "--",
+            "/bin/trireme",
+            "hello",
+            "--ask",
+            "http://outside:3306/",
+        ]);
         out.trim() == "my database"
     });
 }
 
 fn f11_a_local_service_shows_who_asks(machine: &Machine, stranger: &Stranger) {
-    let port = |name: &str| machine.get(&format!("service/{name}"), "{.spec.ports[0].nodePort}").parse().expect("a port");
+    let port = |name: &str| {
+        machine.get(&format!("service/{name}"), "{.spec.ports[0].nodePort}").parse().expect("a port")
+    };
     assert_eq!(whom(&stranger.http(ADDRESS, port("local")).expect("it answers")), STRANGER);
     let seen = whom(&stranger.http(ADDRESS, port("web")).expect("it answers"));
     assert_ne!(seen, STRANGER, "with Cluster it is the node that asks");
     // Others have endpoints and this node has none: it drops, so that nobody takes it for a refusal.
     machine.until("the endpoint elsewhere", || {
-        machine.all("endpointslices", "kubernetes.io/service-name=away", "{.endpoints[0].nodeName}")[0].starts_with("far-")
+        machine.all("endpointslices", "kubernetes.io/service-name=away", "{.endpoints[0].nodeName}")[0]
+            .starts_with("far-")
     });
     let error = stranger.http(ADDRESS, port("away")).expect_err("no endpoint is here");
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
@@ -146,7 +172,11 @@ fn f12_load_balancers_can_ask_who_has_endpoints(machine: &Machine) {
         (head.lines().next().unwrap_or_default().to_owned(), body)
     };
     let (status, body) = asked("local");
-    assert!(status.contains(" 200 ") && body.contains("\"localEndpoints\": 2") || body.contains("\"localEndpoints\":2"), "{status} {body}");
+    assert!(
+        status.contains(" 200 ") && body.contains("\"localEndpoints\": 2")
+            || body.contains("\"localEndpoints\":2"),
+        "{status} {body}"
+    );
     let (status, body) = asked("away");
     assert!(status.contains(" 503 "), "{status} {body}");
     machine.run_kubectl(&["scale", "deployment/web", "--replicas=0"]);
@@ -157,7 +187,8 @@ fn f12_load_balancers_can_ask_who_has_endpoints(machine: &Machine) {
 
 fn f28_slices_drive_the_proxy(machine: &Machine) {
     let address = cluster_ip(machine, "web");
-    let slices = machine.all("endpointslices", "kubernetes.io/service-name=web", "{.metadata.name} {.addressType}");
+    let slices =
+        machine.all("endpointslices", "kubernetes.io/service-name=web", "{.metadata.name} {.addressType}");
     assert_eq!(slices.len(), 1);
     machine.run_kubectl(&["delete", "endpoints", "web"]);
     for _ in 0..8 {
@@ -224,10 +255,23 @@ fn f32_traffic_stays_close(machine: &Machine) {
         http(&address, 80).expect("traffic stays in its zone");
     }
     let goes_away = || (0..24).any(|_| http(&address, 80).is_err());
-    machine.run_kubectl(&["patch", "service", "near", "--type=json", "-p", r#"[{"op":"remove","path":"/spec/trafficDistribution"}]"#]);
+    machine.run_kubectl(&[
+        "patch",
+        "service",
+        "near",
+        "--type=json",
+        "-p",
+        r#"[{"op":"remove","path":"/spec/trafficDistribution"}]"#,
+    ]);
     machine.until("no hints", || hints() == BTreeSet::from(["near=".to_owned(), "far=".to_owned()]));
     machine.until("traffic to all", goes_away);
-    machine.run_kubectl(&["patch", "service", "near", "-p", r#"{"spec":{"trafficDistribution":"PreferClose"}}"#]);
+    machine.run_kubectl(&[
+        "patch",
+        "service",
+        "near",
+        "-p",
+        r#"{"spec":{"trafficDistribution":"PreferClose"}}"#,
+    ]);
     machine.until("traffic close by", || !goes_away());
     machine.run_kubectl(&["scale", "deployment/near", "--replicas=0"]);
     // None is close: it falls back to those far away, where nothing answers; without a fallback it were refused.

@@ -110,7 +110,9 @@ fn j3_rollouts_and_scale_of_a_stateful_set(machine: &Machine) {
     machine.until("one pod", || pods(machine, "app=ordered").len() == 1);
     assert_eq!(machine.kubectl(&["get", "pod", "ordered-0"]).0, Some(0), "the last ones went");
     machine.run_kubectl(&["rollout", "undo", "sts/ordered"]);
-    machine.until("the old image", || pods(machine, "app=ordered").iter().all(|(_, image, _)| image == "tools:1"));
+    machine.until("the old image", || {
+        pods(machine, "app=ordered").iter().all(|(_, image, _)| image == "tools:1")
+    });
     machine.run_kubectl(&["delete", "sts", "ordered", "--wait=false"]);
 }
 
@@ -127,7 +129,9 @@ impl Drop for Extra {
 
 fn c9_a_daemon_set_has_a_pod_on_each_node(machine: &Machine) -> Extra {
     let file = machine.path("out").join("daemon");
-    machine.until("the agent of this node", || std::fs::read_to_string(&file).is_ok_and(|text| text == "here\n"));
+    machine.until("the agent of this node", || {
+        std::fs::read_to_string(&file).is_ok_and(|text| text == "here\n")
+    });
     let on = |selector: &str| {
         let mut nodes = machine.all("pods", selector, "{.spec.nodeName}");
         nodes.sort();
@@ -151,7 +155,11 @@ fn c9_a_daemon_set_has_a_pod_on_each_node(machine: &Machine) -> Extra {
 
 fn c18_pods_of_a_lost_node_come_up_elsewhere(machine: &Machine, extra: Extra) {
     machine.run_kubectl(&["delete", "pod", "-l", "app=moves", "--wait=false"]);
-    let on = || pods(machine, "app=moves").first().map(|(name, ..)| machine.get(&format!("pod/{name}"), "{.spec.nodeName}"));
+    let on = || {
+        pods(machine, "app=moves")
+            .first()
+            .map(|(name, ..)| machine.get(&format!("pod/{name}"), "{.spec.nodeName}"))
+    };
     machine.until("the pod on the new node", || on().as_deref() == Some("extra-0"));
     drop(extra);
     let limit = std::time::Duration::from_secs(120);
@@ -168,7 +176,9 @@ fn c18_a_killed_container_comes_again_with_back_off(machine: &Machine) {
         let pid = rustix::process::Pid::from_raw(process).expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lives");
         let wanted = if state == "ready" { "true" } else { "CrashLoopBackOff" };
-        machine.until("what follows", || status(state) == wanted && status("lastState.terminated.exitCode") == "137");
+        machine.until("what follows", || {
+            status(state) == wanted && status("lastState.terminated.exitCode") == "137"
+        });
         if state == "ready" {
             assert_eq!(status("restartCount"), count);
         }

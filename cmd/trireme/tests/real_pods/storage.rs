@@ -66,8 +66,12 @@ fn e15_read_only_mounts_are_so_to_their_last_mount(machine: &Machine) {
 
 fn memory_volumes_have_a_size(machine: &Machine) {
     let mounts = machine.exec("memory", "cat /proc/mounts");
-    assert!(mounts.lines().any(|line| line.starts_with("tmpfs /v tmpfs ") && line.contains("size=1024k")), "{mounts}");
-    let (code, _, err) = machine.kubectl(&["exec", "memory", "--", "sh", "-c", "head -c 2000000 /dev/zero > /v/file"]);
+    assert!(
+        mounts.lines().any(|line| line.starts_with("tmpfs /v tmpfs ") && line.contains("size=1024k")),
+        "{mounts}"
+    );
+    let (code, _, err) =
+        machine.kubectl(&["exec", "memory", "--", "sh", "-c", "head -c 2000000 /dev/zero > /v/file"]);
     assert!(code != Some(0) && err.contains("No space left on device"), "{err}");
     assert_eq!(machine.exec("memory", "stat -c %s /v/file").trim(), "1048576");
 }
@@ -76,11 +80,22 @@ fn e17_logs_lie_in_the_folder_that_was_named(machine: &Machine) {
     let uid = machine.get("pod/memory", "{.metadata.uid}");
     let log = machine.path("elsewhere").join(format!("default_memory_{uid}/c/0.log"));
     assert!(log.exists(), "{}", log.display());
-    machine.run_kubectl(&["run", "says", "--image=tools:1", "--restart=Never", "--command", "--", "sh", "-c", "echo words"]);
+    machine.run_kubectl(&[
+        "run",
+        "says",
+        "--image=tools:1",
+        "--restart=Never",
+        "--command",
+        "--",
+        "sh",
+        "-c",
+        "echo words",
+    ]);
     machine.until("its end", || machine.get("pod/says", "{.status.phase}") == "Succeeded");
     assert_eq!(machine.run_kubectl(&["logs", "says"]), "words\n");
     let uid = machine.get("pod/says", "{.metadata.uid}");
-    let text = std::fs::read_to_string(machine.path("elsewhere").join(format!("default_says_{uid}/says/0.log")));
+    let text =
+        std::fs::read_to_string(machine.path("elsewhere").join(format!("default_says_{uid}/says/0.log")));
     let text = text.expect("the log is a file");
     assert!(text.ends_with(" stdout F words\n"), "{text}");
     machine.run_kubectl(&["delete", "pod", "says"]);
@@ -102,7 +117,8 @@ fn e7_pods_that_use_too_much_disk_are_evicted(machine: &Machine) {
 }
 
 fn e16_images_nobody_used_for_long_go(machine: &Machine) {
-    let archive = machine.trireme().args(["image", "build", "--tag", "unused:1", "--add", "/etc/hostname:/x"]).output();
+    let archive =
+        machine.trireme().args(["image", "build", "--tag", "unused:1", "--add", "/etc/hostname:/x"]).output();
     assert!(archive.expect("trireme runs").status.success());
     let listed = || {
         let out = machine.trireme().args(["image", "ls"]).output().expect("trireme runs");

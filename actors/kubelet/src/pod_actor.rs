@@ -80,6 +80,7 @@ fn worker_config(shared: &Shared) -> WorkerConfig {
         volume_refresh: shared.config.volume_refresh,
         relist: shared.config.relist,
         allocatable: (facts.allocatable.cpu_milli, facts.allocatable.memory_bytes),
+        recursive_read_only_mounts: shared.runtime.features().recursive_read_only_mounts,
     }
 }
 
@@ -159,8 +160,12 @@ impl PodActor {
                     let (shared, pod) = (Arc::clone(&self.shared), Arc::clone(self.core.pod()));
                     let sandbox = self.core.ready_sandbox().cloned();
                     let label = op.label();
+                    let uid = self.uid.clone();
                     let work = async move {
+                        let begun = tokio::time::Instant::now();
                         let outcome = ops::carry_out(&shared, &pod, sandbox, op).await;
+                        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                        tracing::debug!(target: "trireme_kubelet::times", uid, what = label, micros, "done");
                         PodMessage::Done(id, Box::new(outcome))
                     };
                     match cx.spawn_io(work) {

@@ -30,7 +30,7 @@ pub(crate) async fn read(folder: &Path, node_name: &str) -> Vec<Value> {
     paths.sort();
     for path in paths {
         let text = tokio::fs::read_to_string(&path).await.unwrap_or_default();
-        match serde_yaml_ng::from_str::<Value>(&text) {
+        match trireme_schema::yaml::parse(text.as_bytes()).map(|document| document.value) {
             Ok(object) if object.text("kind") == "Pod" => pods.push(complete(object, &path, node_name)),
             Ok(_) => tracing::warn!(path = %path.display(), "the static pod's file holds no Pod"),
             Err(error) => tracing::warn!(path = %path.display(), %error, "the static pod's file is no YAML"),

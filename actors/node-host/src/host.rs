@@ -15,6 +15,7 @@ use trireme_kernel::supervision::{BackOff, Intensity, WhenExceeded};
 use trireme_kernel::{ChildError, SupervisorRef, SupervisorSpec};
 use trireme_kubelet::{AllowAll, Kubelet, KubeletConfig, KubeletHttp};
 use trireme_kubelet_core::evict::{Bound, Signal};
+use trireme_kubelet_core::garbage::ImagePolicy;
 use trireme_node::{PodNetwork, Runtime, RuntimeError};
 use trireme_proxy::{Kernel as ProxyKernel, PodRoutes, Proxy, ProxyConfig, ServicesConfig};
 use trireme_runtime::{Builtin, BuiltinConfig, Registries};
@@ -55,6 +56,10 @@ pub struct NodeParts {
     pub eviction: Vec<(Signal, Bound)>,
     /// Labels of the Node.
     pub labels: BTreeMap<String, String>,
+    /// Logs of pods; below the data folder when absent.
+    pub pod_logs_dir: Option<PathBuf>,
+    /// An image that was unused for this long goes; never when absent.
+    pub image_maximum_age: Option<Duration>,
 }
 
 /// Why a node cannot be put together.
@@ -104,13 +109,16 @@ impl NodeHost {
             shim_command: parts.shim_command.clone(),
         })
         .await?;
+        let defaults = KubeletConfig::new(parts.name.clone(), parts.data_dir.join("kubelet"));
         let config = KubeletConfig {
+            pod_logs_dir: parts.pod_logs_dir.clone().unwrap_or_else(|| defaults.pod_logs_dir.clone()),
+            images: ImagePolicy { maximum_age: parts.image_maximum_age, ..defaults.images },
             cluster_dns: parts.cluster_dns.iter().map(ToString::to_string).collect(),
             cluster_domain: parts.cluster_domain.clone(),
             node_ips: parts.node_ips.iter().map(ToString::to_string).collect(),
             node_labels: parts.labels.clone(),
             eviction: parts.eviction.clone(),
-            ..KubeletConfig::new(parts.name.clone(), parts.data_dir.join("kubelet"))
+            ..defaults
         };
         let kubelet = Kubelet::new(config, Arc::clone(&runtime) as Arc<dyn Runtime>, api.clone());
         Ok(Self { parts, api, network, runtime, kubelet })

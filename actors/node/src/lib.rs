@@ -26,6 +26,6 @@ pub use feed::{Feed, FeedEvent, FeedKind};
 pub use image::{Image, ImageFilesystem, PullCredentials, PullImage};
 pub use io::{BoxedIo, ExecOutcome, ExecRequest, Io, Streams, TerminalSize};
 pub use network::{HostPort, NetworkRequest, PodAddresses, PodNetwork};
-pub use runtime::{Answer, Runtime, RuntimeCondition, RuntimeEvent, RuntimeEventKind};
+pub use runtime::{Answer, Runtime, RuntimeCondition, RuntimeEvent, RuntimeEventKind, RuntimeFeatures};
 pub use sandbox::{Dns, Namespaces, SandboxConfig, SandboxId, SandboxState, SandboxStatus};
 pub use stats::{ContainerStats, SandboxStats};

@@ -28,6 +28,15 @@ pub struct RuntimeCondition {
     pub message: String,
 }
 
+/// What a runtime can do on this machine; `status.runtimeHandlers` of the Node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeFeatures {
+    /// Mounts that are read-only to their last mount (kernel 5.12 and later).
+    pub recursive_read_only_mounts: bool,
+    /// Pods with a user namespace of their own.
+    pub user_namespaces: bool,
+}
+
 /// Something happened without being asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeEvent {
@@ -59,6 +68,9 @@ pub enum RuntimeEventKind {
 pub trait Runtime: Send + Sync {
     /// Name and version, such as `trireme://0.1.0` (the node's `containerRuntimeVersion`).
     fn version(&self) -> String;
+
+    /// What it can do on this machine, as it was found when it started.
+    fn features(&self) -> RuntimeFeatures;
 
     /// Its conditions; [`crate::PodNetwork::not_ready`] among them.
     fn conditions(&self) -> Answer<'_, Vec<RuntimeCondition>>;

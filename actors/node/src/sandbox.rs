@@ -62,7 +62,8 @@ pub struct SandboxConfig {
     pub cgroup_parent: String,
     /// Limits of the whole pod.
     pub resources: crate::container::Resources,
-    /// Of the pause process.
+    /// Of the process that holds the namespaces: `run_as_user`, `run_as_group`, `supplemental_groups` and `seccomp` count. It
+    /// never has a capability, gains none, and sees no file. `privileged` says that one of the containers is.
     pub security: SecurityContext,
     /// Kept and given back in status and lists.
     pub labels: BTreeMap<String, String>,

@@ -10,7 +10,7 @@ use crate::extenders::{Endpoint, EndpointError};
 pub enum SettingsError {
     /// It is neither YAML nor JSON.
     #[error("the scheduler configuration is no YAML: {0}")]
-    Yaml(#[from] serde_yaml_ng::Error),
+    Yaml(#[from] trireme_schema::yaml::YamlError),
     /// It says what is not allowed.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -50,7 +50,7 @@ impl SchedulerSettings {
     /// # Errors
     /// See [`SettingsError`].
     pub fn read(text: &str) -> Result<Self, SettingsError> {
-        let config = SchedulerConfig::read(serde_yaml_ng::from_str(text)?)?;
+        let config = SchedulerConfig::read(trireme_schema::yaml::parse(text.as_bytes())?.value)?;
         for why in config.without_effect() {
             tracing::warn!(why, "a field of the scheduler's configuration has no effect");
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::CommandFactory;
-use serde_yaml_ng::Value;
+use serde_json::Value;
 
 use crate::cli::Cli;
 
@@ -52,16 +52,15 @@ fn named(arguments: &[OsString]) -> Option<PathBuf> {
 
 /// The flags that the text adds.
 fn flags(arguments: &[OsString], text: &str) -> anyhow::Result<Vec<String>> {
-    let entries: Value = serde_yaml_ng::from_str(text)?;
+    let entries: Value = trireme_schema::yaml::parse(text.as_bytes())?.value;
     let entries = match entries {
         Value::Null => return Ok(Vec::new()),
-        Value::Mapping(entries) => entries,
+        Value::Object(entries) => entries,
         _ => bail!("it must be a mapping of flags to values"),
     };
     let (given, known) = (given(arguments), known(arguments));
     let mut out = Vec::new();
     for (name, value) in &entries {
-        let Some(name) = name.as_str() else { bail!("the names of flags are text") };
         if name == "config" || !known.contains(name) {
             bail!("{name:?} is no flag of this command; known: {}", list(&known));
         }
@@ -71,7 +70,7 @@ fn flags(arguments: &[OsString], text: &str) -> anyhow::Result<Vec<String>> {
         match value {
             Value::Bool(true) => out.push(format!("--{name}")),
             Value::Bool(false) | Value::Null => {}
-            Value::Sequence(items) => {
+            Value::Array(items) => {
                 let items: Option<Vec<String>> = items.iter().map(scalar).collect();
                 let items = items.with_context(|| format!("{name}: a list of plain values is needed"))?;
                 out.push(format!("--{name}={}", items.join(",")));

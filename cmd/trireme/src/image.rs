@@ -115,7 +115,8 @@ pub(crate) fn run(command: &ImageCommand) -> anyhow::Result<()> {
                 Box::new(File::open(file).with_context(|| format!("cannot open {}", file.display()))?)
             };
             let store = open(data)?;
-            for image in import(&store, archive, tag.as_deref())? {
+            let imported = import(&store, archive, tag.as_deref());
+            for image in imported.with_context(|| format!("cannot import {}", file.display()))? {
                 print(&format!("imported {} {}", image.image.tags.join(" "), image.image.id));
             }
             Ok(())

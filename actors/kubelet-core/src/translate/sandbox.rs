@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use trireme_node::{HostPort, Namespaces, SandboxConfig, SecurityContext};
+use trireme_node::{HostPort, Namespaces, SandboxConfig, Seccomp, SecurityContext};
 use trireme_schema::view::View;
 
 use super::dns::dns;
@@ -59,6 +59,10 @@ pub fn sandbox_config(
     facts: &NodeFacts,
 ) -> Result<(SandboxConfig, bool), ConfigError> {
     let spec = pod.at("spec");
+    if spec.at("hostUsers") == &Value::Bool(false) {
+        let why = "can't set `spec.hostUsers: false`, runtime does not support user namespaces";
+        return Err(ConfigError(why.to_owned()));
+    }
     let (dns, dns_missing) = dns(pod, facts);
     let host_network = spec.is_true("hostNetwork");
     let mut config = SandboxConfig {
@@ -132,6 +136,8 @@ fn sandbox_security(pod: &Value) -> SecurityContext {
             .any(|container| container.spec.at("securityContext").is_true("privileged")),
         run_as_user: id("runAsUser"),
         run_as_group: id("runAsGroup"),
+        // Whatever its containers have, as upstream.
+        seccomp: Seccomp::RuntimeDefault,
         ..SecurityContext::default()
     }
 }
@@ -146,6 +152,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_refused_in_upstreams_words() {
+        let pod =
+            json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"hostUsers": false}});
+        let refused = sandbox_config(&pod, 0, &NodeFacts::default()).unwrap_err();
+        assert_eq!(refused.0, "can't set `spec.hostUsers: false`, runtime does not support user namespaces");
+    }
 
     #[test]
     fn host_names() {

@@ -34,6 +34,8 @@ pub struct WorkerConfig {
     pub relist: Duration,
     /// CPU (thousandths) and memory (bytes) for pods: a resize beyond it is infeasible.
     pub allocatable: (i64, i64),
+    /// The runtime makes mounts read-only to their last one.
+    pub recursive_read_only_mounts: bool,
 }
 
 /// Where the pod is on its way.
@@ -241,8 +243,22 @@ impl PodWorker {
 
     fn desired(&mut self, pod: Arc<Value>) {
         if pod::uid(&pod) == pod::uid(&self.pod) {
+            if self.is_overwritten(&pod) {
+                self.written = None;
+            }
             self.pod = pod;
         }
+    }
+
+    /// While the node was not heard of, the cluster called the pod not ready; the status that was written last is written again.
+    pub(super) fn is_overwritten(&self, pod: &Value) -> bool {
+        let is_ready = |status: &Value, word: &str| {
+            let mut ready = status.list("conditions").iter().filter(|own| own.text("type") == "Ready");
+            ready.any(|own| own.text("status") == word)
+        };
+        !self.has_op(|op| matches!(op, Op::WriteStatus(_)))
+            && self.written.as_ref().is_some_and(|written| is_ready(written, "True"))
+            && is_ready(pod.at("status"), "False")
     }
 
     fn op_done(&mut self, now: Tick, id: OpId, outcome: OpOutcome, out: &mut Vec<PodEffect>) {

@@ -246,7 +246,7 @@ impl PodWorker {
             status["started"] = started.into();
             put_resources(&mut status, container, track);
         }
-        put_mounts(&mut status, container);
+        put_mounts(&mut status, container, self.config.recursive_read_only_mounts);
         status
     }
 
@@ -480,7 +480,7 @@ fn put_resources(status: &mut Value, container: &Container<'_>, track: &Track) {
 }
 
 /// `volumeMounts` with what became of `recursiveReadOnly`.
-fn put_mounts(status: &mut Value, container: &Container<'_>) {
+fn put_mounts(status: &mut Value, container: &Container<'_>, recursive: bool) {
     let mounts: Vec<Value> = container
         .spec
         .list("volumeMounts")
@@ -491,6 +491,7 @@ fn put_mounts(status: &mut Value, container: &Container<'_>) {
                 told["readOnly"] = true.into();
                 let asked = match mount.text("recursiveReadOnly") {
                     "" | "Disabled" => "Disabled",
+                    "IfPossible" if !recursive => "Disabled",
                     _ => "Enabled",
                 };
                 told["recursiveReadOnly"] = asked.into();

@@ -31,6 +31,7 @@ fn config() -> WorkerConfig {
         volume_refresh: Duration::from_secs(60),
         relist: Duration::from_secs(10),
         allocatable: (4_000, 8 << 30),
+        recursive_read_only_mounts: true,
     }
 }
 
@@ -394,6 +395,20 @@ fn a_pod_runs_is_ready_and_ends_when_deleted() {
     assert_eq!(world.pod["status"]["phase"], "Succeeded");
     assert!(world.sandboxes.is_empty() && world.containers.is_empty());
     assert!(world.events.contains(&("Killing".into(), "Stopping container app".into())));
+}
+
+#[test]
+fn a_pod_that_was_called_not_ready_meanwhile_is_told_ready_again() {
+    let mut world = World::new(1, simple());
+    world.sync();
+    world.run_until("ready", |world| world.condition("Ready") == "True");
+    world.run_for(Duration::from_secs(1));
+    // The node was not heard of for a while.
+    let conditions = world.pod["status"]["conditions"].as_array_mut().expect("it was written");
+    let ready = conditions.iter_mut().find(|own| own["type"] == "Ready").expect("it was written");
+    ready["status"] = "False".into();
+    world.sync();
+    world.run_until("ready again", |world| world.condition("Ready") == "True");
 }
 
 #[test]

@@ -16,6 +16,7 @@ const IMAGE_NAMES_LIMIT: usize = 5;
 pub(super) async fn of(shared: &Shared, machine: &Machine) -> (Value, bool) {
     let config = &shared.config;
     let facts = shared.facts();
+    let features = shared.runtime.features();
     let (_, disk_bytes, ..) = disk(&config.data_dir);
     let kibi = |bytes: i64| format!("{}Ki", bytes / 1_024);
     let capacity = json!({
@@ -54,7 +55,10 @@ pub(super) async fn of(shared: &Shared, machine: &Machine) -> (Value, bool) {
             "osImage": machine.os_image,
             "systemUUID": machine.system_uuid,
         },
-        "runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": true, "userNamespaces": false}}],
+        "runtimeHandlers": [{"name": "", "features": {
+            "recursiveReadOnlyMounts": features.recursive_read_only_mounts,
+            "userNamespaces": features.user_namespaces,
+        }}],
     });
     if config.api_port != 0 {
         status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": config.api_port}});

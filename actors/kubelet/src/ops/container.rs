@@ -174,7 +174,8 @@ async fn configure(
         trouble("CreateContainerError", format!("image {image} is gone: it is pulled again"))
     })?;
     let vars = environment.map();
-    let mounted = shared.volumes.mounts(pod, container, &vars).await;
+    let recursive = shared.runtime.features().recursive_read_only_mounts;
+    let mounted = shared.volumes.mounts(pod, container, &vars, recursive).await;
     let mut mounts = mounted.map_err(|error| config_error(error.to_string()))?;
     let own = own_files(shared, pod, container, attempt, &pod_ips, &mounts).await.map_err(config_error)?;
     mounts.extend(own);

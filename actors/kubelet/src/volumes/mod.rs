@@ -90,12 +90,13 @@ impl Volumes {
         })
     }
 
-    /// The mounts that a container asks for.
+    /// The mounts that a container asks for; `recursive`: the runtime can make them read-only to their last mount.
     pub(crate) async fn mounts(
         &self,
         pod: &Value,
         container: Container<'_>,
         vars: &BTreeMap<String, String>,
+        recursive: bool,
     ) -> Result<Vec<Mount>, String> {
         if !container.spec.list("volumeDevices").is_empty() {
             return Err("volumeDevices are not built: use volumeMounts".to_owned());
@@ -135,7 +136,7 @@ impl Volumes {
                 container_path: wanted.text("mountPath").to_owned(),
                 read_only,
                 recursive_read_only: read_only
-                    && matches!(wanted.text("recursiveReadOnly"), "Enabled" | "IfPossible"),
+                    && recursive_read_only(wanted.text("recursiveReadOnly"), recursive)?,
                 propagation: match wanted.text("mountPropagation") {
                     "HostToContainer" => Propagation::FromHost,
                     "Bidirectional" => Propagation::Both,
@@ -226,6 +227,18 @@ impl Volumes {
     }
 }
 
+/// Whether a mount is to be read-only to its last mount, on a runtime that can or cannot do it.
+fn recursive_read_only(asked: &str, can: bool) -> Result<bool, String> {
+    match asked {
+        "Enabled" if !can => {
+            let why = "the runtime has no recursive read-only mounts here (kernel 5.12 or later is needed)";
+            Err(format!("failed to resolve recursive read-only mode: {why}"))
+        }
+        "Enabled" | "IfPossible" => Ok(can),
+        _ => Ok(false),
+    }
+}
+
 /// Bytes on disk below a folder; links are not followed.
 fn folder_bytes(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
@@ -255,5 +268,19 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(format!("file work ended early: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recursive_read_only_mounts_are_asked_of_the_runtime() {
+        assert_eq!(recursive_read_only("Enabled", true), Ok(true));
+        assert!(recursive_read_only("Enabled", false).unwrap_err().contains("kernel 5.12"));
+        assert_eq!(recursive_read_only("IfPossible", false), Ok(false));
+        assert_eq!(recursive_read_only("IfPossible", true), Ok(true));
+        assert_eq!(recursive_read_only("", true), Ok(false));
     }
 }

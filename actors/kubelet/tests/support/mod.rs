@@ -14,8 +14,8 @@ use trireme_kubelet::{ApiError, NodeApi, PatchKind, Place, Resource, WatchEvent}
 use trireme_node::{
     Answer, BoxedIo, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest,
     Image, ImageFilesystem, PodAddresses, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError,
-    RuntimeErrorKind, RuntimeEvent, RuntimeEventKind, SandboxConfig, SandboxId, SandboxState, SandboxStats,
-    SandboxStatus, Streams,
+    RuntimeErrorKind, RuntimeEvent, RuntimeEventKind, RuntimeFeatures, SandboxConfig, SandboxId,
+    SandboxState, SandboxStats, SandboxStatus, Streams,
 };
 use trireme_schema::view::View;
 
@@ -223,6 +223,10 @@ fn no_such() -> RuntimeError {
 impl Runtime for MemoryRuntime {
     fn version(&self) -> String {
         "memory://0.0.1".into()
+    }
+
+    fn features(&self) -> RuntimeFeatures {
+        RuntimeFeatures::default()
     }
 
     fn conditions(&self) -> Answer<'_, Vec<RuntimeCondition>> {

@@ -102,7 +102,18 @@ fn filters(config: &ContainerConfig, capabilities: u64) -> Outcome<Vec<Vec<secco
     if config.security.privileged {
         return Ok(Vec::new());
     }
-    match &config.security.seccomp {
+    seccomp_filters(&config.security.seccomp, capabilities)
+}
+
+/// The filters of a process with these powers.
+///
+/// # Errors
+/// `Invalid`: a damaged profile.
+pub(crate) fn seccomp_filters(
+    wanted: &Seccomp,
+    capabilities: u64,
+) -> Outcome<Vec<Vec<seccomp::Instruction>>> {
+    match wanted {
         Seccomp::Unconfined => Ok(Vec::new()),
         Seccomp::RuntimeDefault => seccomp::compile(&seccomp_default::profile(capabilities)),
         Seccomp::Localhost(path) => {

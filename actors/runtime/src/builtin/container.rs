@@ -10,6 +10,7 @@ use trireme_node::{
 
 use super::records::{ContainerEntry, ContainerRecord, Phase, SandboxRecord};
 use super::sandbox::random_id;
+use super::times::Times;
 use super::{Builtin, blocking, compile};
 use crate::fail::{OrFail, Outcome, invalid, not_found, unavailable};
 use crate::image::StoredImage;
@@ -42,7 +43,9 @@ impl Builtin {
             RuntimeError::new(RuntimeErrorKind::ImageUnavailable, text)
         })?;
         let runtime = self.arc();
+        let mut times = Times::start(&record.config.uid);
         let made = blocking(move || runtime.build_container(&record, config, &image)).await?;
+        times.note("container: make");
         let id = made.id.clone();
         self.state.lock().containers.insert(id.clone(), ContainerEntry::new(made));
         self.tell(sandbox, Some(id.clone()), RuntimeEventKind::Created);
@@ -126,9 +129,12 @@ impl Builtin {
             let _turn = turn;
             let compiler = runtime.clone();
             let kept = (sandbox.clone(), container);
+            let mut times = Times::start(&sandbox.config.uid);
             let spec = blocking(move || compiler.container_spec(&kept.0, &kept.1)).await?;
+            times.note("container: cgroup");
             match shim.call(Request::Start(Box::new(spec))).await {
                 Ok(Reply::Started(record)) => {
+                    times.note("container: start in shim");
                     runtime.happened(&sandbox.id, ShimEvent::Started { container: id, record });
                     Ok(())
                 }

@@ -18,6 +18,7 @@ mod sandbox;
 mod shim_client;
 mod stats;
 mod streams;
+mod times;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ use tokio::sync::broadcast;
 use trireme_node::{
     Answer, BoxedIo, ContainerConfig, ContainerId, ContainerStatus, ExecOutcome, ExecRequest, Image,
     ImageFilesystem, PodNetwork, PullImage, Resources, Runtime, RuntimeCondition, RuntimeError, RuntimeEvent,
-    SandboxConfig, SandboxId, SandboxStats, SandboxStatus, Streams,
+    RuntimeFeatures, SandboxConfig, SandboxId, SandboxStats, SandboxStatus, Streams,
 };
 
 pub use self::recover::layers_in_use;
@@ -83,6 +84,8 @@ pub struct Builtin {
     /// The shim's program on a read-only mount of its own: a container that gets hold of it cannot write it.
     program: Option<OwnedFd>,
     sizes: Mutex<BTreeMap<String, (std::time::Instant, crate::disk::Usage)>>,
+    /// Whether this kernel makes mounts read-only to their last one.
+    recursive_read_only: bool,
     weak: std::sync::Weak<Self>,
 }
 
@@ -124,6 +127,7 @@ impl Builtin {
             events,
             program,
             sizes: Mutex::new(BTreeMap::new()),
+            recursive_read_only: can_recursively(),
             weak: weak.clone(),
         });
         runtime.recover().await?;
@@ -223,9 +227,24 @@ fn protect(program: &str) -> Option<OwnedFd> {
         .ok()
 }
 
+/// Asks the kernel: a copy of the root's mount, hung nowhere, is made read-only with what is below it.
+fn can_recursively() -> bool {
+    use std::os::fd::AsFd;
+    let done = sys::clone_mount(std::path::Path::new("/"), false)
+        .and_then(|copy| sys::set_mount(copy.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, true));
+    done.inspect_err(
+        |error| tracing::warn!(%error, "this kernel has no recursive read-only mounts (5.12 has)"),
+    )
+    .is_ok()
+}
+
 impl Runtime for Builtin {
     fn version(&self) -> String {
         format!("trireme://{}", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn features(&self) -> RuntimeFeatures {
+        RuntimeFeatures { recursive_read_only_mounts: self.recursive_read_only, user_namespaces: false }
     }
 
     fn conditions(&self) -> Answer<'_, Vec<RuntimeCondition>> {

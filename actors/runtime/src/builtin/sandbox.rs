@@ -14,6 +14,7 @@ use super::entries::SandboxEntry;
 use super::launch::end_process;
 use super::records::{Phase, SandboxRecord};
 use super::shim_client::ShimClient;
+use super::times::Times;
 use super::{Builtin, SOCKET_NAME_DIGITS, blocking};
 use crate::fail::{OrFail, Outcome, invalid, unavailable};
 use crate::image::blob::hex;
@@ -23,6 +24,8 @@ use crate::shim::spec::{SandboxSpec, now_nanos};
 
 /// Parent of pods that name none.
 const DEFAULT_PARENT: &str = "kubepods";
+/// User and group of the pause process of pods that name none, as of upstream's pause image.
+const PAUSE_USER: u32 = 65_535;
 const BANDWIDTH_IN: &str = "kubernetes.io/ingress-bandwidth";
 const BANDWIDTH_OUT: &str = "kubernetes.io/egress-bandwidth";
 
@@ -106,13 +109,18 @@ impl Builtin {
     async fn build_sandbox(&self, mut record: SandboxRecord) -> Outcome<()> {
         let runtime = self.arc();
         let prepared = record.clone();
+        let mut times = Times::start(&record.config.uid);
         blocking(move || runtime.prepare_sandbox(&prepared)).await?;
+        times.note("sandbox: prepare");
         record.pause_pid = self.launch_shim(&record).await?;
+        times.note("sandbox: start shim");
         if !record.config.namespaces.host_network {
             record.addresses = self.config.network.attach(network_request(&record)).await?;
+            times.note("sandbox: network");
         }
         let shim = ShimClient::new(&record.socket);
         let stream = self.meet(&record.id, &shim).await?;
+        times.note("sandbox: meet shim");
         record.phase = Phase::Ready;
         self.layout.save_sandbox(&record)?;
         let id = record.id.clone();
@@ -154,6 +162,12 @@ impl Builtin {
             host_pid: config.namespaces.host_pid,
             sysctls: config.sysctls.clone(),
             group: self.cgroups.files(&record.group()),
+            user: (
+                config.security.run_as_user.unwrap_or(PAUSE_USER),
+                config.security.run_as_group.unwrap_or(PAUSE_USER),
+                config.security.supplemental_groups.clone(),
+            ),
+            filters: super::compile::seccomp_filters(&config.security.seccomp, 0)?,
         };
         super::records::save(&folder.join("shim.json"), &spec)
     }

@@ -17,6 +17,10 @@ use crate::shim::spec::{ContainerSpec, ProcessSpec};
 /// Environment when neither image nor pod give a path.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Files that a process may have open until it asks for more, and the most it may ask for.
+const OPEN_FILES: u64 = 1_024;
+const OPEN_FILES_MOST: u64 = 524_288;
+
 /// Standard streams of a new process; none of a terminal's.
 #[derive(Debug, Default)]
 pub(crate) struct Standard {
@@ -62,6 +66,7 @@ pub(crate) fn begin(process: &ProcessSpec, standard: &Standard, procs: &[PathBuf
             other => other.tell(|| format!("cannot set oom_score_adj to {score}"))?,
         }
     }
+    limit()?;
     if process.terminal {
         return Ok(());
     }
@@ -70,6 +75,25 @@ pub(crate) fn begin(process: &ProcessSpec, standard: &Standard, procs: &[PathBuf
     for (stream, number) in [(&standard.input, 0), (&standard.output, 1), (&standard.error, 2)] {
         sys::duplicate_to(stream.as_ref().unwrap_or(&null).as_fd(), number)
             .tell(|| "cannot place the standard streams".into())?;
+    }
+    Ok(())
+}
+
+/// What systemd gives services, and containerd with them to its containers: few open files at first and many for those who
+/// ask, no bound on processes (the cgroup has one) and on dumps. Not what this node raised for itself. A node that may
+/// not raise a limit keeps to its own.
+fn limit() -> Told<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let shown = || "cannot set resource limits".to_owned();
+    let own = getrlimit(Resource::Nofile);
+    let most = own.maximum.map_or(OPEN_FILES_MOST, |own| own.min(OPEN_FILES_MOST));
+    let files = Rlimit { current: Some(OPEN_FILES.min(most)), maximum: Some(most) };
+    setrlimit(Resource::Nofile, files).map_err(std::io::Error::from).tell(shown)?;
+    for resource in [Resource::Nproc, Resource::Core] {
+        let maximum = getrlimit(resource).maximum;
+        setrlimit(resource, Rlimit { current: maximum, maximum })
+            .map_err(std::io::Error::from)
+            .tell(shown)?;
     }
     Ok(())
 }

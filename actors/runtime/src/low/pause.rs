@@ -1,13 +1,14 @@
 //! The pause process: holds a sandbox' namespaces and, as their first process, reaps what is left over in them.
 //!
 //! It is a forked copy of its shim that never execs: nothing has to be found, loaded or trusted in the sandbox. It
-//! keeps no capability, no descriptor, an empty root, and cannot be traced.
+//! keeps no capability, no descriptor, an empty root, cannot be traced, and is filtered.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::low::rootfs::{SHM_BYTES, Tell, Told};
+use crate::low::seccomp;
 use crate::low::sys;
 use crate::low::terminal::{self, Note};
 use crate::shim::spec::SandboxSpec;
@@ -59,8 +60,13 @@ fn prepare(spec: &SandboxSpec) -> Told<()> {
         // Numbers beyond the kernel's last one are refused, which is as good.
         let _ = sys::prctl(libc::PR_CAPBSET_DROP, number.into());
     }
+    sys::prctl2(libc::PR_SET_NO_NEW_PRIVS, 1, 0).tell(|| "cannot set no_new_privs".into())?;
+    let (user, group, groups) = &spec.user;
+    sys::become_user(*user, *group, groups)
+        .tell(|| format!("cannot become user {user} of group {group} for the pod's sandbox"))?;
     sys::set_capabilities(0).tell(|| "cannot give capabilities up".into())?;
-    sys::prctl(libc::PR_SET_DUMPABLE, 0).tell(|| "cannot forbid tracing".into())
+    sys::prctl(libc::PR_SET_DUMPABLE, 0).tell(|| "cannot forbid tracing".into())?;
+    seccomp::install(&spec.filters).tell(|| "cannot install the sandbox' seccomp filter".into())
 }
 
 /// The pod's own, and low ports and pings for everybody, as containerd 2 sets it.

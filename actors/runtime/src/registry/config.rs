@@ -131,7 +131,13 @@ impl Registries {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(text: &str) -> Result<Self, RuntimeError> {
-        let file: Option<File> = serde_yaml_ng::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let document =
+            trireme_schema::yaml::parse(text.as_bytes()).map_err(|error| invalid(error.to_string()))?;
+        if let Some(repeated) = document.duplicates.first() {
+            return Err(invalid(repeated));
+        }
+        let file: Option<File> =
+            serde_json::from_value(document.value).map_err(|error| invalid(error.to_string()))?;
         let file = file.unwrap_or_default();
         for (host, config) in &file.configs {
             let Some(tls) = &config.tls else { continue };
@@ -351,6 +357,7 @@ configs:
         assert!(Registries::parse("").is_ok());
         for (bad, want) in [
             ("mirrorz: {}", "mirrorz"),
+            ("mirrors: {a: {}}\nmirrors: {}", "already set"),
             ("configs: {a: {tls: {insecure_skip_verify: true}}}", "insecure_skip_verify is not built"),
             ("mirrors: {a: {rewrite: {'(': x}}}", "rewrite"),
         ] {

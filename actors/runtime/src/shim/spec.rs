@@ -30,6 +30,10 @@ pub(crate) struct SandboxSpec {
     pub(crate) sysctls: BTreeMap<String, String>,
     /// Of the pause process.
     pub(crate) group: GroupFiles,
+    /// Who the pause process is: user, group, further groups.
+    pub(crate) user: (u32, u32, Vec<u32>),
+    /// Its system call filters.
+    pub(crate) filters: Vec<Vec<Instruction>>,
 }
 
 /// A container.

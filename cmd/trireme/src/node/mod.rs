@@ -61,6 +61,14 @@ pub(crate) struct NodeArgs {
     )]
     pub(crate) eviction_hard: String,
 
+    /// Folder of the logs of pods; below the data folder when absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pod_logs_dir: Option<PathBuf>,
+
+    /// An image that no container used for this long goes, however much room there is (as 336h; never when absent).
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    pub(crate) image_maximum_gc_age: Option<Duration>,
+
     /// Run a small application in pods, packed from this program itself, and show its answer.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -148,8 +156,12 @@ pub(crate) async fn start(
             .map_err(anyhow::Error::msg)
             .context("--eviction-hard")?,
         labels: BTreeMap::new(),
+        pod_logs_dir: args.pod_logs_dir.clone(),
+        image_maximum_age: args.image_maximum_gc_age,
     };
-    let host = NodeHost::open(parts).await?;
+    let host = NodeHost::open(parts).await.context(
+        "this machine cannot run pods (--components api,controllers,scheduler runs everything but them)",
+    )?;
     host.plant(&kernel.root())?;
     Ok(host)
 }
@@ -205,10 +217,16 @@ async fn prepare_cluster(admin: &Rest, service_cidr: ipnet::IpNet) -> anyhow::Re
 }
 
 async fn ensure(admin: &Rest, path: &str, object: &Value) -> anyhow::Result<()> {
+    // First a look: for a Service that is there, a create is told that its address is taken, not that it exists.
+    let own = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+    if admin.json(&Ask::get(&own)).await.is_ok() {
+        return Ok(());
+    }
     match admin.json(&Ask::send(http::Method::POST, path, object)).await {
         Ok(_) => Ok(()),
-        // It is there already.
         Err(error) if error.code() == Some(409) => Ok(()),
+        // Another server was first.
+        Err(_) if admin.json(&Ask::get(&own)).await.is_ok() => Ok(()),
         Err(error) => Err(error).with_context(|| format!("{path} does not take what nodes rely on")),
     }
 }

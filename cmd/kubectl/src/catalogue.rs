@@ -41,6 +41,13 @@ impl Kind {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// An item of a list, which leaves its type to the list.
+    pub(crate) fn typed(&self, mut item: Value) -> Value {
+        item["apiVersion"] = self.api_version().into();
+        item["kind"] = self.kind.clone().into();
+        item
+    }
+
     fn is_called(&self, word: &str) -> bool {
         self.plural == word
             || self.singular == word

@@ -27,6 +27,55 @@ pub(crate) fn read(names: &[String], recursive: bool) -> Result<Vec<Value>, Kube
     Ok(objects)
 }
 
+/// Whether an object's labels fit a selector: `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`.
+pub(crate) fn selected(object: &Value, selector: &str) -> bool {
+    let labels = &object["metadata"]["labels"];
+    terms(selector).iter().all(|term| fits(labels, term))
+}
+
+/// Commas apart, but for those in parentheses.
+fn terms(selector: &str) -> Vec<String> {
+    let (mut terms, mut term, mut depth) = (Vec::new(), String::new(), 0);
+    for c in selector.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                terms.push(std::mem::take(&mut term));
+                continue;
+            }
+            _ => {}
+        }
+        term.push(c);
+    }
+    terms.push(term);
+    terms.into_iter().map(|term| term.trim().to_owned()).filter(|term| !term.is_empty()).collect()
+}
+
+fn fits(labels: &Value, term: &str) -> bool {
+    let value = |key: &str| labels[key.trim()].as_str();
+    let listed = |list: &str| {
+        let bare = list.trim().trim_start_matches('(').trim_end_matches(')');
+        bare.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()
+    };
+    if let Some((key, list)) = term.split_once(" notin ") {
+        return value(key).is_none_or(|found| !listed(list).iter().any(|item| item == found));
+    }
+    if let Some((key, list)) = term.split_once(" in ") {
+        return value(key).is_some_and(|found| listed(list).iter().any(|item| item == found));
+    }
+    if let Some((key, wanted)) = term.split_once("!=") {
+        return value(key) != Some(wanted.trim());
+    }
+    if let Some((key, wanted)) = term.split_once("==").or_else(|| term.split_once('=')) {
+        return value(key) == Some(wanted.trim());
+    }
+    match term.strip_prefix('!') {
+        Some(key) => value(key).is_none(),
+        None => value(term).is_some(),
+    }
+}
+
 /// The documents of a text, YAML or JSON.
 pub(crate) fn parse(text: &str) -> Result<Vec<Value>, KubectlError> {
     let documents = trireme_schema::yaml::parse_all(text.as_bytes());
@@ -99,6 +148,26 @@ fn io(what: &str, error: &std::io::Error) -> KubectlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_of_what_is_in_files() {
+        let object = serde_json::json!({"metadata": {"labels": {"a": "b", "c": "d"}}});
+        for (selector, expected) in [
+            ("a=b", true),
+            ("a==b,c=d", true),
+            ("a=x", false),
+            ("a!=x", true),
+            ("z!=x", true),
+            ("a in (x, b)", true),
+            ("a notin (b)", false),
+            ("z notin (b)", true),
+            ("a,!z", true),
+            ("!a", false),
+            ("a in (x),c=d", false),
+        ] {
+            assert_eq!(selected(&object, selector), expected, "{selector}");
+        }
+    }
 
     #[test]
     fn folders_lists_and_documents() {

@@ -10,29 +10,31 @@ mod catalogue;
 mod commands;
 mod error;
 mod files;
+mod kubeconfig;
 mod output;
+mod parse;
 mod session;
 mod target;
 mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use error::KubectlError;
 
 /// Runs one command; `arguments` begins with the first word after `kubectl`. Gives the exit code upstream gives.
 pub async fn run(arguments: Vec<String>) -> ExitCode {
-    let words = std::iter::once("kubectl".to_owned()).chain(arguments);
-    let parsed = match arguments::Kubectl::try_parse_from(words) {
+    let parsed = match parse::parse(arguments) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            let help = !error.use_stderr();
-            let _ = error.print();
-            return if help { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        Err(parse::Refused::Help(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(parse::Refused::Wrong(text)) => {
+            eprintln!("{text}");
+            return ExitCode::FAILURE;
         }
     };
-    match commands::run(parsed).await {
+    match Box::pin(commands::run(parsed)).await {
         Ok(code) => code,
         Err(KubectlError::Closed) => ExitCode::SUCCESS,
         Err(error) => {

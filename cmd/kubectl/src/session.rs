@@ -1,7 +1,5 @@
 //! [`Session`]: a cluster, a namespace, and what the cluster serves.
 
-use std::path::PathBuf;
-
 use http::Method;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -10,10 +8,7 @@ use trireme_client::{Ask, Rest};
 use crate::arguments::Connection;
 use crate::catalogue::{Catalogue, Kind};
 use crate::error::KubectlError;
-
-/// Where a server leaves its own kubeconfig, for root and for others (below the home folder).
-const SERVER_KUBECONFIGS: [&str; 2] =
-    ["/var/lib/trireme/kubeconfig.yaml", ".local/share/trireme/kubeconfig.yaml"];
+use crate::kubeconfig;
 
 /// One run of the command.
 pub(crate) struct Session {
@@ -27,8 +22,11 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(connection: &Connection) -> Result<Self, KubectlError> {
-        let file = kubeconfig(connection)?;
-        let rest = Rest::open(&file, connection.context.as_deref()).await?;
+        let settings = kubeconfig::settings(connection).await?;
+        let mut rest = Rest::connect(settings)?.with_warnings(|text| eprintln!("Warning: {text}"));
+        if let Some(limit) = connection.request_timeout.filter(|limit| !limit.is_zero()) {
+            rest = rest.with_limit(limit);
+        }
         let namespace = connection.namespace.clone().unwrap_or_else(|| rest.namespace().to_owned());
         let namespace_given = connection.namespace.is_some();
         Ok(Self { rest, namespace, namespace_given, catalogue: OnceCell::new() })
@@ -57,6 +55,24 @@ impl Session {
         format!("{}/{name}", Self::collection(kind, Some(namespace)))
     }
 
+    /// The namespace of an object that says it is in `own`; another than the one named on the command line is refused.
+    pub(crate) fn namespace_of(&self, kind: &Kind, own: &str) -> Result<String, KubectlError> {
+        if !kind.namespaced {
+            return Ok(String::new());
+        }
+        if own.is_empty() {
+            return Ok(self.namespace.clone());
+        }
+        if self.namespace_given && own != self.namespace {
+            return Err(KubectlError::usage(format!(
+                "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass \
+                 '--namespace={own}' to perform this operation.",
+                self.namespace
+            )));
+        }
+        Ok(own.to_owned())
+    }
+
     pub(crate) async fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Value, KubectlError> {
         Ok(self.rest.json(&Ask::get(&Self::object(kind, namespace, name))).await?)
     }
@@ -69,12 +85,8 @@ impl Session {
         query: &[(&str, &str)],
     ) -> Result<Vec<Value>, KubectlError> {
         let mut list = self.rest.json(&Ask::get(&Self::collection(kind, namespace)).with(query)).await?;
-        let Value::Array(mut items) = list["items"].take() else { return Ok(Vec::new()) };
-        for item in &mut items {
-            item["apiVersion"] = kind.api_version().into();
-            item["kind"] = kind.kind.clone().into();
-        }
-        Ok(items)
+        let Value::Array(items) = list["items"].take() else { return Ok(Vec::new()) };
+        Ok(items.into_iter().map(|item| kind.typed(item)).collect())
     }
 
     pub(crate) async fn patch(
@@ -98,28 +110,4 @@ impl Session {
     ) -> Result<Value, KubectlError> {
         Ok(self.rest.json(&Ask::send(method, path, object).with(query)).await?)
     }
-}
-
-/// The kubeconfig: named, by `$KUBECONFIG`, the home folder's, or a server's of this machine.
-fn kubeconfig(connection: &Connection) -> Result<PathBuf, KubectlError> {
-    if let Some(file) = &connection.kubeconfig {
-        return Ok(file.clone());
-    }
-    if let Some(listed) = std::env::var_os("KUBECONFIG").filter(|text| !text.is_empty()) {
-        let first = std::env::split_paths(&listed).find(|path| path.exists());
-        return first.ok_or_else(|| {
-            KubectlError::usage(format!(
-                "$KUBECONFIG names no file that is there: {}",
-                listed.to_string_lossy()
-            ))
-        });
-    }
-    let home = std::env::home_dir().unwrap_or_default();
-    let places = std::iter::once(home.join(".kube/config"))
-        .chain(SERVER_KUBECONFIGS.iter().map(|place| home.join(place)));
-    places.into_iter().find(|path| path.exists()).ok_or_else(|| {
-        KubectlError::usage(
-            "no kubeconfig: give --kubeconfig FILE, set $KUBECONFIG, or start a cluster with `trireme up --kubeconfig FILE`",
-        )
-    })
 }

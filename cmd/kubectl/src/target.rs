@@ -13,9 +13,7 @@ pub(crate) struct Target {
 /// Reads `TYPE`, `TYPE1,TYPE2`, `TYPE NAME...`, `TYPE/NAME...` and categories.
 pub(crate) fn read(words: &[String], catalogue: &Catalogue) -> Result<Vec<Target>, KubectlError> {
     let Some(first) = words.first() else {
-        return Err(KubectlError::usage(
-            "Required resource not specified.\nUse \"kubectl api-resources\" for a complete list of supported resources.",
-        ));
+        return Err(KubectlError::usage("Required resource not specified."));
     };
     if words.iter().any(|word| word.contains('/')) {
         return words.iter().map(|word| slashed(word, catalogue)).collect();
@@ -58,7 +56,13 @@ fn slashed(word: &str, catalogue: &Catalogue) -> Result<Target, KubectlError> {
         Some((kind, name)) if !kind.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok(Target { kind: catalogue.find(kind)?.clone(), names: vec![name.to_owned()] })
         }
-        _ => Err(KubectlError::usage(
+        Some((_, name)) if name.contains('/') => {
+            Err(KubectlError::usage("arguments in resource/name form may not have more than one slash"))
+        }
+        Some(_) => {
+            Err(KubectlError::usage("arguments in resource/name form must have a single resource and name"))
+        }
+        None => Err(KubectlError::usage(
             "there is no need to specify a resource type as a separate argument when passing arguments in resource/name \
              form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'",
         )),

@@ -1,6 +1,7 @@
 //! [`Rest`]: one request, one answer.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::AsyncBufRead;
@@ -76,12 +77,20 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
+/// The text of a `Warning` header's value: `299 - "text"`.
+fn warning(value: &str) -> Option<String> {
+    let quoted = value.strip_prefix("299 ")?.split_once('"')?.1.rsplit_once('"')?.0;
+    Some(quoted.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
 /// A connection to a cluster under one identity. Clones are cheap and share connections.
 #[derive(Clone)]
 pub struct Rest {
     client: Client,
     server: String,
     namespace: String,
+    warned: Option<fn(&str)>,
+    limit: Option<Duration>,
 }
 
 impl Rest {
@@ -122,7 +131,19 @@ impl Rest {
         let server = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| ClientError::Config(error.to_string()))?;
-        Ok(Self { client, server, namespace })
+        Ok(Self { client, server, namespace, warned: None, limit: None })
+    }
+
+    /// Tells `warned` the text of each warning (RFC 7234, code 299) that comes with an answer that is read whole.
+    #[must_use]
+    pub fn with_warnings(self, warned: fn(&str)) -> Self {
+        Self { warned: Some(warned), ..self }
+    }
+
+    /// Gives up on an answer that is not there whole (for streams: not begun) after `limit`.
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// Over a connection made elsewhere; `server` names it in messages.
@@ -151,14 +172,33 @@ impl Rest {
     /// # Errors
     /// [`ClientError::Refused`] for any status but 2xx, and as the type says.
     pub async fn bytes(&self, ask: &Ask<'_>) -> Result<Bytes, ClientError> {
+        self.in_time(self.whole(ask)).await
+    }
+
+    async fn whole(&self, ask: &Ask<'_>) -> Result<Bytes, ClientError> {
         let answer = self.client.send(self.request(ask)?.map(Into::into)).await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         let code = answer.status().as_u16();
+        if let Some(warned) = self.warned {
+            let values = answer.headers().get_all(header::WARNING).iter();
+            values.filter_map(|value| warning(value.to_str().ok()?)).for_each(|text| warned(&text));
+        }
         let body = answer.into_body().collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
         if (200..300).contains(&code) {
             return Ok(body);
         }
         Err(ClientError::Refused(Box::new(Refusal::read(code, &body))))
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let Some(limit) = self.limit else { return answer.await };
+        tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+            let why = format!("no answer within {limit:?}");
+            Err(ClientError::Unreachable { server: self.server.clone(), why })
+        })
     }
 
     /// Asks for an object.
@@ -179,7 +219,8 @@ impl Rest {
         &self,
         ask: &Ask<'_>,
     ) -> Result<impl AsyncBufRead + Send + Unpin + use<>, ClientError> {
-        let answer = self.client.request_stream(self.request(ask)?).await;
+        let request = self.request(ask)?;
+        let answer = self.in_time(async { Ok(self.client.request_stream(request).await) }).await?;
         answer.map(Box::pin).map_err(|error| match error {
             kube::Error::Api(status) => {
                 let body = serde_json::to_vec(&status).unwrap_or_default();
@@ -218,6 +259,16 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_are_read() {
+        let texts =
+            ["299 - \"v1 Endpoints is deprecated\"", "299 - \"say \\\"no\\\"\"", "199 - \"x\"", "299"];
+        let read: Vec<_> = texts.into_iter().map(warning).collect();
+        let expected =
+            [Some("v1 Endpoints is deprecated".to_owned()), Some("say \"no\"".to_owned()), None, None];
+        assert_eq!(read, expected);
+    }
 
     #[test]
     fn parameters_are_escaped() {

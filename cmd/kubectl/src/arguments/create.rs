@@ -1,8 +1,11 @@
 //! What `create` makes without a file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
+
+use super::common::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CreateKind {
@@ -60,8 +63,8 @@ pub(crate) enum CreateKind {
     Token {
         name: String,
         /// Requested lifetime, such as 10m
-        #[arg(long)]
-        duration: Option<String>,
+        #[arg(long, value_parser = duration)]
+        duration: Option<Duration>,
         /// Audience of the token
         #[arg(long)]
         audience: Vec<String>,

@@ -1,39 +1,56 @@
 //! `apply`: by a three-way patch made here, or in the server.
 
-use std::process::ExitCode;
-
 use http::Method;
 use serde_json::{Map, Value, json};
 use trireme_client::Ask;
 
-use super::get::write;
-use crate::arguments::{Apply, FromFiles};
+use crate::arguments::{Apply, DryRun};
 use crate::catalogue::Kind;
-use crate::error::KubectlError;
+use crate::error::{Failures, KubectlError};
 use crate::files;
-use crate::output::{Format, print_objects};
+use crate::output::Reporter;
 use crate::session::Session;
 
 /// Where the configuration that was applied last is kept.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-pub(super) async fn run(session: &Session, apply: &Apply) -> Result<ExitCode, KubectlError> {
-    if apply.from.filename.is_empty() {
-        return Err(KubectlError::usage("must specify one of -f and -k"));
+const NO_FILES: &str = "must specify one of -f and -k";
+
+pub(super) async fn run(session: &Session, apply: &Apply) -> Result<(), KubectlError> {
+    let from = &apply.from;
+    if from.files.filename.is_empty() {
+        return Err(KubectlError::usage(NO_FILES));
     }
-    let objects = files::read(&apply.from.filename, apply.from.recursive)?;
-    let mut failed = false;
+    if apply.force_conflicts && !apply.server_side {
+        return Err(KubectlError::usage("--force-conflicts only works with --server-side"));
+    }
+    if apply.server_side && from.writing.dry.dry_run == DryRun::Client {
+        return Err(KubectlError::usage(
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        ));
+    }
+    let reporter = Reporter::new(&from.writing.printing, from.writing.dry.dry_run)?;
+    let mut objects = files::read(&from.files.filename, from.files.recursive)?;
+    if let Some(selector) = &apply.selector {
+        objects.retain(|object| files::selected(object, selector));
+    }
+    if objects.is_empty() {
+        return Err(KubectlError::usage("no objects passed to apply"));
+    }
+    let mut failures = Failures::default();
     for object in objects {
         // One object that is refused does not keep the others back.
-        if let Err(error) = one(session, apply, object).await {
-            eprintln!("{error}");
-            failed = true;
-        }
+        let _ = failures.note(one(session, apply, &reporter, object).await);
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    failures.finish()
 }
 
-async fn one(session: &Session, apply: &Apply, mut object: Value) -> Result<(), KubectlError> {
+async fn one(
+    session: &Session,
+    apply: &Apply,
+    reporter: &Reporter,
+    mut object: Value,
+) -> Result<(), KubectlError> {
     let kind = session.catalogue().await?.of(&object)?.clone();
     let place = Place::of(session, &kind, &object)?;
     // Upstream remembers the namespace as well.
@@ -45,39 +62,7 @@ async fn one(session: &Session, apply: &Apply, mut object: Value) -> Result<(), 
     } else {
         client_side(session, apply, &kind, &place, object).await?
     };
-    report(&apply.from, &kind, result, verb)
-}
-
-/// Prints what became of an object.
-pub(super) fn report(from: &FromFiles, kind: &Kind, object: Value, verb: &str) -> Result<(), KubectlError> {
-    if let Format::Printed(printer) = Format::parse(from.output.as_deref())? {
-        return write(&print_objects(&printer, vec![(kind.clone(), object)], false, false, true));
-    }
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    write(&format!("{}/{name} {verb}{}\n", kind.shown(), dry_run_text(&from.dry_run)))
-}
-
-pub(super) fn dry_run_text(mode: &str) -> &'static str {
-    match mode {
-        "client" => " (dry run)",
-        "server" => " (server dry run)",
-        _ => "",
-    }
-}
-
-/// Parameters that the flags of file commands mean.
-pub(super) fn write_query<'a>(from: &'a FromFiles, manager: &'a str) -> Vec<(&'a str, &'a str)> {
-    let validation = match from.validate.as_str() {
-        "false" | "ignore" => "Ignore",
-        "warn" => "Warn",
-        _ => "Strict",
-    };
-    let mut query = vec![
-        ("fieldManager", from.field_manager.as_deref().unwrap_or(manager)),
-        ("fieldValidation", validation),
-    ];
-    query.extend((from.dry_run == "server").then_some(("dryRun", "All")));
-    query
+    reporter.report(&kind, result, verb)
 }
 
 /// Where an object of a file lives.
@@ -88,19 +73,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn of(session: &Session, kind: &Kind, object: &Value) -> Result<Self, KubectlError> {
-        let own = object["metadata"]["namespace"].as_str().filter(|own| !own.is_empty());
-        if let Some(own) =
-            own.filter(|own| session.namespace_given && kind.namespaced && **own != session.namespace)
-        {
-            return Err(KubectlError::usage(format!(
-                "the namespace from the provided object \"{own}\" does not match the namespace \"{}\". You must pass \
-                 '--namespace={own}' to perform this operation.",
-                session.namespace
-            )));
-        }
-        let namespace = own.unwrap_or(&session.namespace);
+        let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let namespace = session.namespace_of(kind, own)?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let collection = Session::collection(kind, Some(namespace));
+        let collection = Session::collection(kind, Some(&namespace));
         Ok(Self { path: format!("{collection}/{name}"), collection })
     }
 }
@@ -111,7 +87,7 @@ async fn server_side(
     place: &Place,
     object: &Value,
 ) -> Result<Value, KubectlError> {
-    let mut query = write_query(&apply.from, "kubectl");
+    let mut query = apply.from.query("kubectl");
     query.extend(apply.force_conflicts.then_some(("force", "true")));
     session.patch(&place.path, "application/apply-patch+yaml", object, &query).await
 }
@@ -123,7 +99,7 @@ async fn client_side(
     place: &Place,
     mut object: Value,
 ) -> Result<(Value, &'static str), KubectlError> {
-    let query = write_query(&apply.from, "kubectl-client-side-apply");
+    let query = apply.from.query("kubectl-client-side-apply");
     let live = match session.rest.json(&Ask::get(&place.path)).await {
         Ok(live) => Some(live),
         Err(error) if error.is_not_found() => None,
@@ -131,7 +107,7 @@ async fn client_side(
     };
     remember(&mut object);
     let Some(live) = live else {
-        if apply.from.dry_run == "client" {
+        if apply.from.writing.dry.dry_run == DryRun::Client {
             return Ok((object, "created"));
         }
         let made = session.send(Method::POST, &place.collection, &object, &query).await?;
@@ -152,7 +128,7 @@ async fn client_side(
     if patch.as_object().is_none_or(Map::is_empty) {
         return Ok((live, "unchanged"));
     }
-    if apply.from.dry_run == "client" {
+    if apply.from.writing.dry.dry_run == DryRun::Client {
         return Ok((object, "configured"));
     }
     let content_type = if strategic(kind) {
@@ -196,7 +172,7 @@ fn remember(object: &mut Value) {
 }
 
 /// A merge patch that brings `live` to `wanted` and takes away what `last` had and `wanted` has not.
-fn three_way(last: &Value, wanted: &Value, live: &Value) -> Value {
+pub(super) fn three_way(last: &Value, wanted: &Value, live: &Value) -> Value {
     let mut patch = Map::new();
     let empty = Map::new();
     let (last_map, wanted_map) = (last.as_object().unwrap_or(&empty), wanted.as_object().unwrap_or(&empty));

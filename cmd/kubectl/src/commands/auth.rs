@@ -5,20 +5,30 @@ use std::process::ExitCode;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::get::write;
-use crate::arguments::Auth;
+use crate::arguments::{Auth, DryRun, Printing};
 use crate::error::KubectlError;
-use crate::output::Grid;
+use crate::output::{Grid, Reporter, write};
 use crate::session::Session;
 use crate::target;
 
 pub(super) async fn run(session: &Session, auth: &Auth) -> Result<ExitCode, KubectlError> {
     match auth {
-        Auth::Whoami => whoami(session).await?,
-        Auth::CanI { list: true, .. } => rules(session).await?,
-        Auth::CanI { words, quiet, subresource, all_namespaces, .. } => {
-            let namespace = if *all_namespaces { "" } else { session.namespace.as_str() };
-            return can_i(session, words, *quiet, subresource, namespace).await;
+        Auth::Whoami(printing) => whoami(session, printing).await?,
+        Auth::CanI(can_i) if can_i.list => {
+            if !can_i.words.is_empty() {
+                return Err(KubectlError::usage("list option must be specified with no arguments"));
+            }
+            if can_i.quiet {
+                return Err(KubectlError::usage("list option and quiet option can't be specified together"));
+            }
+            rules(session, !can_i.no_headers).await?;
+        }
+        Auth::CanI(question) => {
+            if question.no_headers {
+                return Err(KubectlError::usage("--no-headers cannot be set without --list specified"));
+            }
+            let namespace = if question.all_namespaces { "" } else { session.namespace.as_str() };
+            return can_i(session, &question.words, question.quiet, &question.subresource, namespace).await;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -80,7 +90,7 @@ async fn can_i(
     Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn rules(session: &Session) -> Result<(), KubectlError> {
+async fn rules(session: &Session, headers: bool) -> Result<(), KubectlError> {
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
         "spec": {"namespace": session.namespace}});
     let answer = session
@@ -113,13 +123,17 @@ async fn rules(session: &Session) -> Result<(), KubectlError> {
         ]);
     }
     grid.rows.sort();
-    write(&grid.text(true))
+    write(&grid.text(headers))
 }
 
-async fn whoami(session: &Session) -> Result<(), KubectlError> {
+async fn whoami(session: &Session, printing: &Printing) -> Result<(), KubectlError> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer =
         session.send(Method::POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, &[]).await?;
+    let reporter = Reporter::new(printing, DryRun::None)?;
+    if !reporter.is_line() {
+        return reporter.report(&crate::catalogue::Kind::default(), answer, "");
+    }
     let user = &answer["status"]["userInfo"];
     let mut grid = Grid::new(&["ATTRIBUTE", "VALUE"]);
     grid.rows.push(vec!["Username".to_owned(), user["username"].as_str().unwrap_or_default().to_owned()]);
@@ -129,5 +143,9 @@ async fn whoami(session: &Session) -> Result<(), KubectlError> {
     let groups: Vec<&str> =
         user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     grid.rows.push(vec!["Groups".to_owned(), format!("[{}]", groups.join(" "))]);
+    for (key, values) in user["extra"].as_object().into_iter().flatten() {
+        let values: Vec<&str> = values.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        grid.rows.push(vec![format!("Extra: {key}"), format!("[{}]", values.join(" "))]);
+    }
     write(&grid.text(true))
 }

@@ -6,65 +6,82 @@ use std::path::Path;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::apply::{Place, report, write_query};
-use super::get::write;
-use crate::arguments::{Create, CreateKind, CreateSecret, FromFiles};
-use crate::error::KubectlError;
+use super::apply::Place;
+use crate::arguments::{Create, CreateKind, CreateSecret, DryRun, FromFiles};
+use crate::error::{Failures, KubectlError};
 use crate::files;
+use crate::output::{Reporter, write};
 use crate::session::Session;
 
 pub(super) async fn run(session: &Session, create: &Create) -> Result<(), KubectlError> {
+    let from = &create.from;
+    let dry_run = from.writing.dry.dry_run;
     if let Some(CreateKind::Token { name, duration, audience }) = &create.kind {
-        return token(session, name, duration.as_deref(), audience).await;
+        if dry_run != DryRun::None {
+            return Err(KubectlError::not_built("--dry-run of a token request"));
+        }
+        return token(session, name, *duration, audience).await;
     }
+    let reporter = Reporter::new(&from.writing.printing, dry_run)?;
     let objects = match &create.kind {
-        None if create.from.filename.is_empty() => {
+        None if from.files.filename.is_empty() => {
             return Err(KubectlError::usage("must specify one of -f and -k"));
         }
-        None => files::read(&create.from.filename, create.from.recursive)?,
+        None => files::read(&from.files.filename, from.files.recursive)?,
         Some(kind) => vec![generated(session, kind).await?],
     };
-    let query = write_query(&create.from, "kubectl-create");
+    let query = from.query("kubectl-create");
+    let mut failures = Failures::default();
     for object in objects {
-        let kind = session.catalogue().await?.of(&object)?.clone();
-        let place = Place::of(session, &kind, &object)?;
-        let made = if create.from.dry_run == "client" {
-            object
-        } else {
-            session.send(Method::POST, &place.collection, &object, &query).await?
-        };
-        report(&create.from, &kind, made, "created")?;
+        let _ = failures.note(write_one(session, object, Method::POST, &query, &reporter, "created").await);
     }
-    Ok(())
+    failures.finish()
 }
 
 pub(super) async fn replace(session: &Session, from: &FromFiles) -> Result<(), KubectlError> {
-    let query = write_query(from, "kubectl-replace");
-    for object in files::read(&from.filename, from.recursive)? {
-        let kind = session.catalogue().await?.of(&object)?.clone();
-        let place = Place::of(session, &kind, &object)?;
-        let after = if from.dry_run == "client" {
-            object
-        } else {
-            session.send(Method::PUT, &place.path, &object, &query).await?
-        };
-        report(from, &kind, after, "replaced")?;
+    if from.files.filename.is_empty() {
+        return Err(KubectlError::usage("must specify one of -f and -k"));
     }
-    Ok(())
+    let reporter = Reporter::new(&from.writing.printing, from.writing.dry.dry_run)?;
+    let query = from.query("kubectl-replace");
+    let mut failures = Failures::default();
+    for object in files::read(&from.files.filename, from.files.recursive)? {
+        let _ = failures.note(write_one(session, object, Method::PUT, &query, &reporter, "replaced").await);
+    }
+    failures.finish()
+}
+
+async fn write_one(
+    session: &Session,
+    object: Value,
+    method: Method,
+    query: &[(&str, &str)],
+    reporter: &Reporter,
+    verb: &str,
+) -> Result<(), KubectlError> {
+    let kind = session.catalogue().await?.of(&object)?.clone();
+    let place = Place::of(session, &kind, &object)?;
+    let path = if method == Method::POST { &place.collection } else { &place.path };
+    let after = if reporter.dry_run == DryRun::Client {
+        object
+    } else {
+        session.send(method, path, &object, query).await?
+    };
+    reporter.report(&kind, after, verb)
 }
 
 async fn token(
     session: &Session,
     name: &str,
-    duration: Option<&str>,
+    duration: Option<std::time::Duration>,
     audiences: &[String],
 ) -> Result<(), KubectlError> {
     let mut spec = json!({});
     if !audiences.is_empty() {
         spec["audiences"] = audiences.into();
     }
-    if let Some(text) = duration {
-        spec["expirationSeconds"] = super::duration(text)?.as_secs().into();
+    if let Some(duration) = duration {
+        spec["expirationSeconds"] = duration.as_secs().into();
     }
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
     let path = format!("/api/v1/namespaces/{}/serviceaccounts/{name}/token", session.namespace);

@@ -2,59 +2,67 @@
 
 use serde_json::Value;
 
-use super::get::write;
+use super::describe_service as service;
+use super::found::Query;
 use crate::arguments::Describe;
 use crate::catalogue::Kind;
-use crate::error::KubectlError;
-use crate::files;
-use crate::output::{Grid, age_since};
+use crate::error::{Failures, KubectlError};
+use crate::output::{Grid, age_since, write};
 use crate::session::Session;
-use crate::target;
 
 /// Columns before a value.
 const WIDTH: usize = 14;
 
 pub(super) async fn run(session: &Session, describe: &Describe) -> Result<(), KubectlError> {
-    let catalogue = session.catalogue().await?;
-    let selection = &describe.selection;
-    let mut found: Vec<(Kind, Value)> = Vec::new();
-    if selection.filename.is_empty() {
-        for target in target::read(&selection.words, catalogue)? {
-            for name in &target.names {
-                let object = session.get(&target.kind, &session.namespace, name).await?;
-                found.push((target.kind.clone(), object));
+    if describe.words.is_empty() && describe.files.filename.is_empty() {
+        eprintln!(
+            "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of \
+             supported resources.\n"
+        );
+        return Err(KubectlError::see_help("Required resource not specified.", "describe"));
+    }
+    let mut failures = Failures::default();
+    let selector = describe.selector.as_deref();
+    let mut query = Query::of(&describe.words, &describe.files).selector(selector).all(selector.is_none());
+    query.all_namespaces = describe.all_namespaces;
+    let found = query.find(session, &mut failures).await?;
+    if found.is_empty() && failures.is_empty() {
+        if describe.all_namespaces {
+            eprintln!("No resources found");
+        } else {
+            eprintln!("No resources found in {} namespace.", session.namespace);
+        }
+    }
+    let mut first = true;
+    for one in &found {
+        let objects = match one.live(session).await {
+            // A name that nobody bears may be the beginning of names.
+            Err(error) if error.is_not_found() && !one.from_file => {
+                let beginning = |object: &Value| {
+                    object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with(&one.name))
+                };
+                let mut all = session.list(&one.kind, Some(&session.namespace), &[]).await?;
+                all.retain(beginning);
+                if all.is_empty() { Err(error) } else { Ok(all) }
             }
-            if target.names.is_empty() {
-                let mut query = Vec::new();
-                query.extend(selection.selector.as_deref().map(|text| ("labelSelector", text)));
-                let namespace = (!selection.all_namespaces).then_some(session.namespace.as_str());
-                let items = session.list(&target.kind, namespace, &query).await?;
-                found.extend(items.into_iter().map(|item| (target.kind.clone(), item)));
+            other => other.map(|object| vec![object]),
+        };
+        for object in failures.note(objects).into_iter().flatten() {
+            if !first {
+                write("\n\n")?;
             }
-        }
-    } else {
-        for object in files::read(&selection.filename, selection.recursive)? {
-            let kind = catalogue.of(&object)?.clone();
-            let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&session.namespace).to_owned();
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let live = session.get(&kind, &namespace, name).await?;
-            found.push((kind, live));
+            first = false;
+            let mut text = match one.kind.full().as_str() {
+                "services" => service::described(session, &object).await?,
+                _ => described(&one.kind, &object),
+            };
+            if describe.show_events {
+                text.push_str(&events(session, &object).await?);
+            }
+            write(&text)?;
         }
     }
-    if found.is_empty() {
-        eprintln!("No resources found in {} namespace.", session.namespace);
-    }
-    for (at, (kind, object)) in found.iter().enumerate() {
-        if at > 0 {
-            write("\n\n")?;
-        }
-        let mut text = described(kind, object);
-        if describe.show_events {
-            text.push_str(&events(session, object).await?);
-        }
-        write(&text)?;
-    }
-    Ok(())
+    failures.finish()
 }
 
 fn described(kind: &Kind, object: &Value) -> String {

@@ -6,9 +6,11 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::get::write;
-use crate::arguments::Drain;
-use crate::error::KubectlError;
+use super::found::Query;
+use crate::arguments::{Drain, DryRun, Node};
+use crate::catalogue::Kind;
+use crate::error::{Failures, KubectlError};
+use crate::output::write;
 use crate::session::Session;
 
 /// Pause before an eviction that a budget refused is tried again, as upstream.
@@ -16,42 +18,82 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether a pod is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub(super) async fn cordon(session: &Session, nodes: &[String], wanted: bool) -> Result<(), KubectlError> {
-    if nodes.is_empty() {
-        return Err(KubectlError::usage("one or more node names are expected"));
+/// Marks nodes; gives their names.
+pub(super) async fn cordon(
+    session: &Session,
+    node: &Node,
+    wanted: bool,
+) -> Result<Vec<String>, KubectlError> {
+    let command = if wanted { "cordon" } else { "uncordon" };
+    if node.nodes.is_empty() && node.selector.is_none() {
+        return Err(KubectlError::see_help("USAGE: cordon NODE [flags]", command));
+    }
+    if !node.nodes.is_empty() && node.selector.is_some() {
+        return Err(KubectlError::usage("error: cannot specify both a node name and a --selector option"));
     }
     let kind = session.catalogue().await?.find("nodes")?;
-    for name in nodes {
-        let node = session.get(kind, "", name).await?;
-        let done = if wanted { "cordoned" } else { "uncordoned" };
-        if (node["spec"]["unschedulable"] == true) == wanted {
-            write(&format!("node/{name} already {done}\n"))?;
-            continue;
+    let mut words = vec!["nodes".to_owned()];
+    words.extend(node.nodes.iter().map(|name| name.trim_start_matches("node/").to_owned()));
+    let mut failures = Failures::default();
+    let query = Query { words: &words, selector: node.selector.as_deref(), ..Query::default() };
+    let found = query.find(session, &mut failures).await?;
+    let mut names = Vec::new();
+    for one in &found {
+        if failures.note(mark(session, kind, node, &one.name, wanted).await).is_some() {
+            names.push(one.name.clone());
         }
+    }
+    failures.finish()?;
+    Ok(names)
+}
+
+async fn mark(
+    session: &Session,
+    kind: &Kind,
+    node: &Node,
+    name: &str,
+    wanted: bool,
+) -> Result<(), KubectlError> {
+    let live = session.get(kind, "", name).await?;
+    let done = if wanted { "cordoned" } else { "uncordoned" };
+    let note = node.dry.dry_run.note();
+    if (live["spec"]["unschedulable"] == true) == wanted {
+        return write(&format!("node/{name} already {done}{note}\n"));
+    }
+    if node.dry.dry_run != DryRun::Client {
         let patch = json!({"spec": {"unschedulable": if wanted { json!(true) } else { Value::Null }}});
         let path = Session::object(kind, "", name);
-        session.patch(&path, "application/strategic-merge-patch+json", &patch, &[]).await?;
-        write(&format!("node/{name} {done}\n"))?;
+        let query: &[(&str, &str)] =
+            if node.dry.dry_run == DryRun::Server { &[("dryRun", "All")] } else { &[] };
+        session.patch(&path, "application/strategic-merge-patch+json", &patch, query).await?;
     }
-    Ok(())
+    write(&format!("node/{name} {done}{note}\n"))
 }
 
 pub(super) async fn run(session: &Session, drain: &Drain) -> Result<(), KubectlError> {
-    cordon(session, &drain.nodes, true).await?;
-    let limit = super::duration(&drain.timeout)?;
-    let until = (!limit.is_zero()).then(|| Instant::now() + limit);
+    let names = cordon(session, &drain.node, true).await?;
+    let until = (!drain.timeout.is_zero()).then(|| Instant::now() + drain.timeout);
     let pods = session.catalogue().await?.find("pods")?;
-    for node in &drain.nodes {
+    for node in &names {
         let on_node = format!("spec.nodeName={node}");
-        let found = session.list(pods, None, &[("fieldSelector", &on_node)]).await?;
+        let mut query = vec![("fieldSelector", on_node.as_str())];
+        query.extend(drain.pod_selector.as_deref().map(|text| ("labelSelector", text)));
+        let found = session.list(pods, None, &query).await?;
         let leaving = judged(drain, node, found)?;
+        let dry_run = drain.node.dry.dry_run;
         for pod in &leaving {
-            evict(session, drain, pod, until).await?;
+            if dry_run == DryRun::None {
+                evict(session, drain, pod, until).await?;
+            } else {
+                write(&format!("evicting pod {}/{}{}\n", place(pod).0, place(pod).1, dry_run.note()))?;
+            }
         }
-        for pod in &leaving {
-            gone(session, pod, until).await?;
+        if dry_run == DryRun::None {
+            for pod in &leaving {
+                gone(session, pod, until).await?;
+            }
         }
-        write(&format!("node/{node} drained\n"))?;
+        write(&format!("node/{node} drained{}\n", dry_run.note()))?;
     }
     Ok(())
 }
@@ -124,9 +166,19 @@ async fn evict(
     if drain.grace_period >= 0 {
         eviction["deleteOptions"] = json!({"gracePeriodSeconds": drain.grace_period});
     }
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
+    let pod_path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+    let path = format!("{pod_path}/eviction");
     loop {
-        match session.send(Method::POST, &path, &eviction, &[]).await {
+        let asked = if drain.disable_eviction {
+            let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+            if drain.grace_period >= 0 {
+                options["gracePeriodSeconds"] = drain.grace_period.into();
+            }
+            session.send(Method::DELETE, &pod_path, &options, &[]).await
+        } else {
+            session.send(Method::POST, &path, &eviction, &[]).await
+        };
+        match asked {
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
             Err(KubectlError::Server(error)) if error.code() == Some(429) => {

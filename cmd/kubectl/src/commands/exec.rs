@@ -14,12 +14,22 @@ use crate::session::Session;
 use crate::terminal::RawTerminal;
 
 pub(super) async fn run(session: &Session, exec: &Exec) -> Result<ExitCode, KubectlError> {
-    let found = pods::find(session, Some(&exec.target), None).await?;
+    let [target, more @ ..] = exec.words.as_slice() else {
+        return Err(KubectlError::usage("pod, type/name or --filename must be specified"));
+    };
+    if !more.is_empty() {
+        let text = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead";
+        return Err(KubectlError::see_help(text, "exec"));
+    }
+    if exec.command.is_empty() {
+        return Err(KubectlError::usage("you must specify at least one command for the container"));
+    }
+    let found = pods::find(session, Some(target), None).await?;
     let pod = found.first().ok_or_else(|| KubectlError::usage("no pod was found"))?;
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let container = exec.container.clone().unwrap_or_else(|| pods::default_container(pod, false));
+    let container = exec.container.clone().unwrap_or_else(|| pods::default_container(pod, exec.quiet));
     let raw = if exec.tty && exec.stdin { RawTerminal::enter() } else { None };
-    if exec.tty && raw.is_none() {
+    if exec.tty && raw.is_none() && !exec.quiet {
         eprintln!("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
     let tty = raw.is_some();
@@ -39,7 +49,7 @@ pub(super) async fn run(session: &Session, exec: &Exec) -> Result<ExitCode, Kube
     code
 }
 
-fn refused(error: &kube::Error) -> KubectlError {
+pub(super) fn refused(error: &kube::Error) -> KubectlError {
     match error {
         kube::Error::Api(status) => {
             KubectlError::Io(format!("Error from server ({}): {}", status.reason, status.message))
@@ -49,7 +59,7 @@ fn refused(error: &kube::Error) -> KubectlError {
 }
 
 /// Carries streams until the program ends; gives its exit code.
-async fn attend(mut process: AttachedProcess, tty: bool) -> Result<ExitCode, KubectlError> {
+pub(super) async fn attend(mut process: AttachedProcess, tty: bool) -> Result<ExitCode, KubectlError> {
     if let Some(mut input) = process.stdin() {
         // Reads of a terminal cannot be taken back: the task ends with the process.
         tokio::spawn(async move {

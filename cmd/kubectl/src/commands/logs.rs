@@ -4,14 +4,11 @@ use futures_util::{AsyncBufReadExt, StreamExt, stream};
 use serde_json::Value;
 use trireme_client::Ask;
 
-use super::get::write;
 use super::pods;
 use crate::arguments::Logs;
 use crate::error::KubectlError;
+use crate::output::bytes;
 use crate::session::Session;
-
-/// Most logs followed at the same time, as upstream's default.
-const FOLLOWED: usize = 5;
 
 struct One {
     path: String,
@@ -20,19 +17,44 @@ struct One {
 }
 
 pub(super) async fn run(session: &Session, logs: &Logs) -> Result<(), KubectlError> {
+    if logs.since.is_some() && logs.since_time.is_some() {
+        return Err(KubectlError::usage("at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
+    if logs.tail.is_some_and(|lines| lines < -1) {
+        return Err(KubectlError::usage("--tail must be greater than or equal to -1"));
+    }
+    if logs.target.is_none() && logs.selector.is_none() {
+        return Err(KubectlError::see_help(
+            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command",
+            "logs",
+        ));
+    }
+    if logs.target.is_some() && logs.selector.is_some() {
+        return Err(KubectlError::usage("only a selector (-l) or a POD name is allowed"));
+    }
+    if logs.container.is_some() && logs.all_containers {
+        return Err(KubectlError::usage("--all-containers=true should not be specified with container name"));
+    }
     let found = pods::find(session, logs.target.as_deref(), logs.selector.as_deref()).await?;
-    let found: Vec<Value> = if logs.selector.is_some() { found } else { found.into_iter().take(1).collect() };
+    let found: Vec<Value> =
+        if logs.selector.is_some() || logs.all_pods { found } else { found.into_iter().take(1).collect() };
     let sources: Vec<One> = found.iter().flat_map(|pod| sources(session, logs, pod)).collect();
-    if logs.follow && sources.len() > FOLLOWED {
+    if logs.follow && sources.len() > logs.max_log_requests {
         return Err(KubectlError::usage(format!(
-            "you are attempting to follow {} log streams, but maximum allowed concurrency is {FOLLOWED}",
-            sources.len()
+            "you are attempting to follow {} log streams, but maximum allowed concurrency is {}, use --max-log-requests to increase the limit",
+            sources.len(),
+            logs.max_log_requests
         )));
     }
-    let at_once = if logs.follow { FOLLOWED } else { 1 };
+    let at_once = if logs.follow { logs.max_log_requests.max(1) } else { 1 };
     let mut results = stream::iter(sources.iter().map(|one| print(session, one))).buffered(at_once);
     while let Some(result) = results.next().await {
-        result?;
+        match result {
+            Err(error) if logs.ignore_errors && !matches!(error, KubectlError::Closed) => {
+                eprintln!("{error}")
+            }
+            other => other?,
+        }
     }
     Ok(())
 }
@@ -58,9 +80,9 @@ fn sources(session: &Session, logs: &Logs, pod: &Value) -> Vec<One> {
         query.extend(tail.map(|lines| ("tailLines", lines.to_string())));
         query.extend(logs.limit_bytes.map(|bytes| ("limitBytes", bytes.to_string())));
         query.extend(logs.since_time.clone().map(|time| ("sinceTime", time)));
-        let since = logs.since.as_deref().and_then(|text| super::duration(text).ok());
-        query.extend(since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())));
-        let prefix = if logs.prefix { format!("[pod/{name}/{container}] ") } else { String::new() };
+        query.extend(logs.since.map(|since| ("sinceSeconds", since.as_secs().max(1).to_string())));
+        let prefix =
+            if logs.prefix || logs.all_pods { format!("[pod/{name}/{container}] ") } else { String::new() };
         One { path: format!("/api/v1/namespaces/{}/pods/{name}/log", session.namespace), query, prefix }
     };
     containers.into_iter().map(one).collect()
@@ -76,6 +98,6 @@ async fn print(session: &Session, one: &One) -> Result<(), KubectlError> {
         if read.map_err(|error| KubectlError::Io(format!("the log broke off: {error}")))? == 0 {
             return Ok(());
         }
-        write(&format!("{}{}", one.prefix, String::from_utf8_lossy(&line)))?;
+        bytes(&[one.prefix.as_bytes(), &line].concat())?;
     }
 }

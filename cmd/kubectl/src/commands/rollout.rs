@@ -5,111 +5,142 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::get::write;
-use crate::arguments::{Rollout, Selection};
+use super::found::{Found, Query};
+use crate::arguments::{DryRun, Printing, Rollout, RolloutObjects};
 use crate::catalogue::Kind;
-use crate::error::KubectlError;
-use crate::output::{Grid, now};
+use crate::error::{Failures, KubectlError};
+use crate::output::{Reporter, now, write};
 use crate::session::Session;
-use crate::target;
 
 /// Pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-const REVISION: &str = "deployment.kubernetes.io/revision";
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 pub(super) async fn run(session: &Session, rollout: &Rollout) -> Result<(), KubectlError> {
+    let mut failures = Failures::default();
     match rollout {
-        Rollout::Status { selection, timeout, watch } => {
-            let limit = super::duration(timeout)?;
-            for (kind, name) in objects(session, selection).await? {
-                status(session, &kind, &name, limit, *watch).await?;
+        Rollout::Status { objects, timeout, revision, watch } => {
+            let found = found(session, objects, &mut failures).await?;
+            let until = (!timeout.is_zero()).then(|| Instant::now() + *timeout);
+            for one in &found {
+                let _ = failures.note(status(session, one, *revision, until, *watch).await);
             }
         }
-        Rollout::History { selection, revision } => {
-            for (kind, name) in objects(session, selection).await? {
-                history(session, &kind, &name, *revision).await?;
+        Rollout::History { objects, revision } => {
+            for one in found(session, objects, &mut failures).await? {
+                let _ = failures.note(super::rollout_history::history(session, &one, *revision).await);
             }
         }
-        Rollout::Undo { selection, to_revision } => {
-            for (kind, name) in objects(session, selection).await? {
-                undo(session, &kind, &name, *to_revision).await?;
+        Rollout::Undo { objects, to_revision, dry, printing } => {
+            let reporter = Reporter::new(printing, dry.dry_run)?;
+            for one in found(session, objects, &mut failures).await? {
+                let _ =
+                    failures.note(super::rollout_history::undo(session, &one, *to_revision, &reporter).await);
             }
         }
-        Rollout::Restart(selection) => {
+        Rollout::Restart { objects, printing } => {
             let now = now().to_time();
             let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}});
-            change(session, selection, &patch, "restarted").await?;
+            change(session, objects, printing, &patch, "restarted", &mut failures).await?;
         }
-        Rollout::Pause(selection) => {
-            change(session, selection, &json!({"spec": {"paused": true}}), "paused").await?
+        Rollout::Pause { objects, printing } => {
+            let patch = json!({"spec": {"paused": true}});
+            change(session, objects, printing, &patch, "paused", &mut failures).await?;
         }
-        Rollout::Resume(selection) => {
-            change(session, selection, &json!({"spec": {"paused": null}}), "resumed").await?
+        Rollout::Resume { objects, printing } => {
+            let patch = json!({"spec": {"paused": null}});
+            change(session, objects, printing, &patch, "resumed", &mut failures).await?;
         }
     }
-    Ok(())
+    failures.finish()
 }
 
-async fn objects(session: &Session, selection: &Selection) -> Result<Vec<(Kind, String)>, KubectlError> {
-    let mut found = Vec::new();
-    for target in target::read(&selection.words, session.catalogue().await?)? {
-        if !["deployments", "daemonsets", "statefulsets"].contains(&target.kind.plural.as_str()) {
-            return Err(KubectlError::usage(format!(
-                "no status viewer has been implemented for {}",
-                target.kind.full()
-            )));
-        }
-        for name in super::delete::names(session, &target, selection).await? {
-            found.push((target.kind.clone(), name));
-        }
+async fn found(
+    session: &Session,
+    objects: &RolloutObjects,
+    failures: &mut Failures,
+) -> Result<Vec<Found>, KubectlError> {
+    if objects.words.is_empty() && objects.files.filename.is_empty() {
+        return Err(KubectlError::usage("required resource not specified"));
     }
-    Ok(found)
+    // A type alone means all of it, as upstream.
+    let selector = objects.selector.as_deref();
+    let query = Query::of(&objects.words, &objects.files).selector(selector).all(selector.is_none());
+    query.find(session, failures).await
+}
+
+fn is_workload(kind: &Kind) -> bool {
+    kind.group == "apps" && ["deployments", "daemonsets", "statefulsets"].contains(&kind.plural.as_str())
 }
 
 async fn change(
     session: &Session,
-    selection: &Selection,
+    objects: &RolloutObjects,
+    printing: &Printing,
     patch: &Value,
     verb: &str,
+    failures: &mut Failures,
 ) -> Result<(), KubectlError> {
-    for (kind, name) in objects(session, selection).await? {
-        let path = Session::object(&kind, &session.namespace, &name);
-        if verb != "restarted" {
-            if kind.plural != "deployments" {
-                let word = verb.trim_end_matches('d');
-                return Err(KubectlError::usage(format!(
-                    "{} \"{name}\" {word} is not supported",
-                    kind.full()
-                )));
-            }
-            let live = session.get(&kind, &session.namespace, &name).await?;
-            let paused = live["spec"]["paused"] == true;
-            if paused == (verb == "paused") {
-                let state = if paused { "is already paused" } else { "is not paused" };
-                return Err(KubectlError::usage(format!("{} \"{name}\" {state}", kind.full())));
-            }
+    let reporter = Reporter::new(printing, DryRun::None)?;
+    for one in found(session, objects, failures).await? {
+        let done = change_one(session, &one, patch, verb).await;
+        if let Some(after) = failures.note(done) {
+            let _ = failures.note(reporter.report(&one.kind, after, verb));
         }
-        let query = [("fieldManager", "kubectl-rollout")];
-        session.patch(&path, "application/strategic-merge-patch+json", patch, &query).await?;
-        write(&format!("{}/{name} {verb}\n", kind.shown()))?;
     }
     Ok(())
 }
 
+async fn change_one(
+    session: &Session,
+    one: &Found,
+    patch: &Value,
+    verb: &str,
+) -> Result<Value, KubectlError> {
+    let live = session.get(&one.kind, &one.namespace, &one.name).await?;
+    let fails = |why: &str| KubectlError::usage(format!("{} \"{}\" {why}", one.kind.full(), one.name));
+    let paused = live["spec"]["paused"] == true;
+    let deployment = one.kind.plural == "deployments";
+    match verb {
+        "restarted" if !is_workload(&one.kind) => return Err(fails("restarting is not supported")),
+        "restarted" if paused => {
+            return Err(fails("can't restart paused deployment (run rollout resume first)"));
+        }
+        "paused" if !deployment => return Err(fails("pausing is not supported")),
+        "resumed" if !deployment => return Err(fails("resuming is not supported")),
+        "paused" if paused => return Err(fails("is already paused")),
+        "resumed" if !paused => return Err(fails("is not paused")),
+        _ => {}
+    }
+    let query = [("fieldManager", "kubectl-rollout")];
+    session.patch(&one.path(), "application/strategic-merge-patch+json", patch, &query).await
+}
+
 async fn status(
     session: &Session,
-    kind: &Kind,
-    name: &str,
-    limit: Duration,
+    one: &Found,
+    revision: i64,
+    until: Option<Instant>,
     watch: bool,
 ) -> Result<(), KubectlError> {
-    let until = (!limit.is_zero()).then(|| Instant::now() + limit);
+    if !is_workload(&one.kind) {
+        session.get(&one.kind, &one.namespace, &one.name).await?;
+        let kind = format!("{{{} {}}}", one.kind.group, one.kind.kind);
+        return Err(KubectlError::usage(format!("no status viewer has been implemented for {kind}")));
+    }
     let mut shown = String::new();
     loop {
-        let object = session.get(kind, &session.namespace, name).await?;
-        let (text, done) = progress(kind, name, &object)?;
+        let object = session.get(&one.kind, &one.namespace, &one.name).await?;
+        if revision > 0 && one.kind.plural == "deployments" {
+            let now = object["metadata"]["annotations"][REVISION].as_str().unwrap_or("0");
+            if now != revision.to_string() {
+                return Err(KubectlError::usage(format!(
+                    "desired revision ({revision}) is different from the running revision ({now})"
+                )));
+            }
+        }
+        let (text, done) = progress(&one.kind, &one.name, &object)?;
         if text != shown {
             write(&text)?;
             shown = text;
@@ -228,104 +259,6 @@ fn stateful(object: &Value, generation: i64) -> Result<(String, bool), KubectlEr
         current.as_str().unwrap_or_default()
     );
     Ok((text, true))
-}
-
-/// The revisions of an object, oldest first: number and what keeps the template.
-async fn revisions(
-    session: &Session,
-    kind: &Kind,
-    object: &Value,
-) -> Result<Vec<(i64, Value)>, KubectlError> {
-    let catalogue = session.catalogue().await?;
-    let selector = super::pods::selector_of(object).unwrap_or_default();
-    let keeper = if kind.plural == "deployments" { "replicasets.apps" } else { "controllerrevisions.apps" };
-    let query = [("labelSelector", selector.as_str())];
-    let kept = session.list(catalogue.find(keeper)?, Some(&session.namespace), &query).await?;
-    let uid = &object["metadata"]["uid"];
-    let owned = |item: &Value| {
-        item["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|o| &o["uid"] == uid)
-    };
-    let number = |item: &Value| {
-        item["revision"].as_i64().or_else(|| item["metadata"]["annotations"][REVISION].as_str()?.parse().ok())
-    };
-    let mut found: Vec<(i64, Value)> =
-        kept.into_iter().filter(owned).filter_map(|item| Some((number(&item)?, item))).collect();
-    found.sort_by_key(|(number, _)| *number);
-    Ok(found)
-}
-
-async fn history(session: &Session, kind: &Kind, name: &str, revision: i64) -> Result<(), KubectlError> {
-    let object = session.get(kind, &session.namespace, name).await?;
-    let found = revisions(session, kind, &object).await?;
-    write(&format!("{}/{name} ", kind.shown()))?;
-    if revision > 0 {
-        let (_, item) = found.iter().find(|(number, _)| *number == revision).ok_or_else(|| {
-            KubectlError::usage(format!("unable to find the specified revision {revision} in history"))
-        })?;
-        write(&format!(
-            "with revision #{revision}\nPod Template:\n{}",
-            trireme_schema::yaml::print(&template(kind, item))
-        ))?;
-        return Ok(());
-    }
-    let mut grid = Grid::new(&["REVISION", "CHANGE-CAUSE"]);
-    for (number, item) in &found {
-        let cause = item["metadata"]["annotations"][CHANGE_CAUSE].as_str().unwrap_or("<none>");
-        grid.rows.push(vec![number.to_string(), cause.to_owned()]);
-    }
-    // Two blanks, where Tables have three.
-    let text: String = grid.text(true).lines().map(|line| line.replacen("   ", "  ", 1) + "\n").collect();
-    write(&format!("\n{text}\n"))
-}
-
-fn template(kind: &Kind, item: &Value) -> Value {
-    if kind.plural != "deployments" {
-        return item["data"]["spec"]["template"].clone();
-    }
-    let mut template = item["spec"]["template"].clone();
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove("pod-template-hash");
-    }
-    template
-}
-
-async fn undo(session: &Session, kind: &Kind, name: &str, to: i64) -> Result<(), KubectlError> {
-    let object = session.get(kind, &session.namespace, name).await?;
-    if object["spec"]["paused"] == true {
-        return Err(KubectlError::usage(
-            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again",
-        ));
-    }
-    let found = revisions(session, kind, &object).await?;
-    let wanted = if to > 0 {
-        found.iter().find(|(number, _)| *number == to)
-    } else {
-        found.len().checked_sub(2).and_then(|at| found.get(at))
-    };
-    let (_, item) = wanted.ok_or_else(|| {
-        KubectlError::usage(if to > 0 {
-            format!("unable to find specified revision {to} in history")
-        } else {
-            format!("no rollout history found for {} \"{name}\"", kind.shown())
-        })
-    })?;
-    let path = Session::object(kind, &session.namespace, name);
-    let template = template(kind, item);
-    if same_template(&template, &object["spec"]["template"]) {
-        return write(&format!(
-            "{}/{name} skipped rollback (current template already matches revision {to})\n",
-            kind.shown()
-        ));
-    }
-    let patch = json!([{"op": "replace", "path": "/spec/template", "value": template}]);
-    session
-        .patch(&path, "application/json-patch+json", &patch, &[("fieldManager", "kubectl-rollout")])
-        .await?;
-    write(&format!("{}/{name} rolled back\n", kind.shown()))
-}
-
-fn same_template(kept: &Value, now: &Value) -> bool {
-    kept["spec"] == now["spec"] && kept["metadata"] == now["metadata"]
 }
 
 #[cfg(test)]

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::get::write;
-use crate::arguments::Wait;
-use crate::error::KubectlError;
-use crate::output::JsonPath;
+use super::found::{Found, Query};
+use crate::arguments::{DryRun, Wait};
+use crate::error::{Failures, KubectlError};
+use crate::output::{JsonPath, Reporter};
 use crate::session::Session;
-use crate::target;
 
 /// Pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a negative timeout waits, as upstream.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 enum Goal {
     Gone,
@@ -24,41 +26,55 @@ enum Goal {
 
 pub(super) async fn run(session: &Session, wait: &Wait) -> Result<(), KubectlError> {
     let goal = goal(&wait.what)?;
-    let until = Instant::now() + super::duration(&wait.timeout)?;
-    let catalogue = session.catalogue().await?;
-    let mut any = false;
-    for target in target::read(&wait.selection.words, catalogue)? {
-        for name in super::delete::names(session, &target, &wait.selection).await? {
-            any = true;
-            loop {
-                let found = match session.get(&target.kind, &session.namespace, &name).await {
-                    Ok(object) => Some(object),
-                    Err(error) if error.is_not_found() => None,
-                    Err(error) => return Err(error),
-                };
-                if let (None, Goal::Condition(..) | Goal::Path(..)) = (&found, &goal) {
-                    // Nothing to wait on.
-                    session.get(&target.kind, &session.namespace, &name).await?;
-                }
-                if holds(&goal, found.as_ref()) {
-                    let verb = if matches!(goal, Goal::Gone) { "deleted" } else { "condition met" };
-                    write(&format!("{}/{name} {verb}\n", target.kind.shown()))?;
-                    break;
-                }
-                if Instant::now() >= until {
-                    return Err(KubectlError::usage(format!(
-                        "timed out waiting for the condition on {}/{name}",
-                        target.kind.plural
-                    )));
-                }
-                sleep(LOOK_AGAIN).await;
-            }
-        }
+    let reporter = Reporter::new(&wait.printing, DryRun::None)?;
+    let until = Instant::now().checked_add(if wait.timeout == Duration::MAX { WEEK } else { wait.timeout });
+    let mut failures = Failures::default();
+    let mut query = Query::of(&wait.words, &wait.files).selector(wait.selector.as_deref()).all(wait.all);
+    query.field_selector = wait.field_selector.as_deref();
+    query.all_namespaces = wait.all_namespaces;
+    let mut found = query.find(session, &mut failures).await?;
+    while found.is_empty() && matches!(goal, Goal::There) && until.is_none_or(|until| Instant::now() < until)
+    {
+        sleep(LOOK_AGAIN).await;
+        found = query.find(session, &mut failures).await?;
     }
-    if !any && !matches!(goal, Goal::Gone) {
+    if found.is_empty() && failures.is_empty() && !matches!(goal, Goal::Gone) {
         return Err(KubectlError::usage("no matching resources found"));
     }
-    Ok(())
+    for one in &found {
+        let _ = failures.note(arrive(session, one, &goal, until, &reporter).await);
+    }
+    failures.finish()
+}
+
+async fn arrive(
+    session: &Session,
+    one: &Found,
+    goal: &Goal,
+    until: Option<Instant>,
+    reporter: &Reporter,
+) -> Result<(), KubectlError> {
+    loop {
+        let found = match session.get(&one.kind, &one.namespace, &one.name).await {
+            Ok(object) => Some(object),
+            Err(error) if error.is_not_found() && matches!(goal, Goal::Gone | Goal::There) => None,
+            // Nothing to wait on.
+            Err(error) => return Err(error),
+        };
+        if holds(goal, found.as_ref()) {
+            let verb = if matches!(goal, Goal::Gone) { "deleted" } else { "condition met" };
+            let object = found.or_else(|| one.object.clone());
+            let object = object.unwrap_or_else(|| json!({"metadata": {"name": one.name}}));
+            return reporter.report(&one.kind, object, verb);
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Err(KubectlError::usage(format!(
+                "timed out waiting for the condition on {}/{}",
+                one.kind.plural, one.name
+            )));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn goal(text: &str) -> Result<Goal, KubectlError> {
@@ -113,7 +129,6 @@ fn holds(goal: &Goal, object: Option<&Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn goals() {

@@ -26,6 +26,20 @@ impl Columns {
         text.split(',').map(column).collect::<Result<_, KubectlError>>().map(Self)
     }
 
+    /// A file of two lines: headers, and the paths below them.
+    pub(super) fn parse_file(text: &str) -> Result<Self, KubectlError> {
+        let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        match (lines.next(), lines.next()) {
+            (Some(headers), Some(paths)) if !headers.is_empty() && headers.len() == paths.len() => {
+                let column = |(name, path): (&str, &str)| Ok((name.to_owned(), JsonPath::parse(path)?));
+                headers.into_iter().zip(paths).map(column).collect::<Result<_, KubectlError>>().map(Self)
+            }
+            _ => Err(KubectlError::usage(
+                "expected two lines of as many words: the headers, and the json-path-expressions of the columns",
+            )),
+        }
+    }
+
     pub(super) fn grid<'a>(&self, objects: impl Iterator<Item = &'a Value>) -> Grid {
         let mut grid =
             Grid { headers: self.0.iter().map(|(name, _)| name.clone()).collect(), rows: Vec::new() };
@@ -57,6 +71,11 @@ mod tests {
             columns.grid([&object].into_iter()).text(true),
             "NAME   IMAGES    NO\na      x:1,y:2   <none>\n"
         );
+        assert_eq!(
+            Columns::parse_file("NAME  NO\n.metadata.name .x\n").unwrap().grid([&object].into_iter()).rows,
+            [["a", "<none>"]]
+        );
+        assert!(Columns::parse_file("NAME\n").is_err());
         assert!(Columns::parse("NAME").is_err() && Columns::parse("").is_err());
     }
 }

@@ -17,7 +17,16 @@ impl Grid {
         Self { headers: headers.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
     }
 
+    /// With two blanks between columns, as commands that write their own columns have it.
+    pub(crate) fn narrow_text(&self) -> String {
+        self.laid_out(true, 2)
+    }
+
     pub(crate) fn text(&self, with_headers: bool) -> String {
+        self.laid_out(with_headers, GAP)
+    }
+
+    fn laid_out(&self, with_headers: bool, gap: usize) -> String {
         let head = with_headers.then_some(&self.headers);
         let lines: Vec<&Vec<String>> = head.into_iter().chain(&self.rows).collect();
         let count = lines.iter().map(|line| line.len()).max().unwrap_or(0);
@@ -30,7 +39,7 @@ impl Grid {
             for (at, cell) in line.iter().enumerate() {
                 out.push_str(cell);
                 if at + 1 < line.len() {
-                    out.extend(std::iter::repeat_n(' ', widths[at] - cell.chars().count() + GAP));
+                    out.extend(std::iter::repeat_n(' ', widths[at] - cell.chars().count() + gap));
                 }
             }
             out.push('\n');
@@ -41,16 +50,18 @@ impl Grid {
 
 /// What a server's Table is shown with.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shown {
+pub(crate) struct Shown<'a> {
     pub(crate) wide: bool,
     pub(crate) namespaces: bool,
     pub(crate) labels: bool,
+    /// Labels that have columns of their own.
+    pub(crate) label_columns: &'a [String],
     /// Names carry their type (`pod/web`), when several types are shown.
     pub(crate) typed: bool,
 }
 
 /// A server's Table (its rows with their metadata) as a grid. `kind` is how names are typed.
-pub(crate) fn server_table(table: &Value, shown: Shown, kind: &str) -> Grid {
+pub(crate) fn server_table(table: &Value, shown: Shown<'_>, kind: &str) -> Grid {
     let columns: Vec<(usize, &str)> = table["columnDefinitions"]
         .as_array()
         .into_iter()
@@ -62,6 +73,9 @@ pub(crate) fn server_table(table: &Value, shown: Shown, kind: &str) -> Grid {
     let mut grid = Grid::default();
     grid.headers.extend(shown.namespaces.then(|| "NAMESPACE".to_owned()));
     grid.headers.extend(columns.iter().map(|(_, name)| name.to_uppercase()));
+    // The part behind the slash is the header.
+    let header = |label: &String| label.rsplit('/').next().unwrap_or(label).to_uppercase();
+    grid.headers.extend(shown.label_columns.iter().map(header));
     grid.headers.extend(shown.labels.then(|| "LABELS".to_owned()));
     for row in table["rows"].as_array().into_iter().flatten() {
         let metadata = &row["object"]["metadata"];
@@ -71,6 +85,8 @@ pub(crate) fn server_table(table: &Value, shown: Shown, kind: &str) -> Grid {
             let text = cell(&row["cells"][*at]);
             cells.push(if shown.typed && position == 0 { format!("{kind}/{text}") } else { text });
         }
+        let label = |name: &String| metadata["labels"][name].as_str().unwrap_or_default().to_owned();
+        cells.extend(shown.label_columns.iter().map(label));
         cells.extend(shown.labels.then(|| labels(metadata)));
         grid.rows.push(cells);
     }
@@ -106,7 +122,7 @@ mod tests {
                      {"cells": ["x", null, 7], "object": {"metadata": {"namespace": "long"}}}]});
         let narrow = server_table(&table, Shown::default(), "pod").text(true);
         assert_eq!(narrow, "NAME    READY\nweb-1   1/1\nx       <none>\n");
-        let all = Shown { wide: true, namespaces: true, labels: true, typed: true };
+        let all = Shown { wide: true, namespaces: true, labels: true, label_columns: &[], typed: true };
         let wide = server_table(&table, all, "pod").text(false);
         assert_eq!(
             wide,

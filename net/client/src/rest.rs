@@ -149,7 +149,7 @@ impl Rest {
     /// Over a connection made elsewhere; `server` names it in messages.
     pub(crate) fn over(client: Client, server: &str) -> Self {
         let namespace = client.default_namespace().to_owned();
-        Self { client, server: server.to_owned(), namespace }
+        Self { client, server: server.to_owned(), namespace, warned: None, limit: None }
     }
 
     /// The namespace that the context names, or `default`.

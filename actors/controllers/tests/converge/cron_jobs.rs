@@ -65,7 +65,7 @@ fn told(runner: &Runner, reason: &str) -> usize {
 
 #[test]
 fn every_moment_has_one_job_and_old_ones_go() {
-    seeds(150, |seed| {
+    seeds(2_000, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let policy = ["Allow", "Forbid", "Replace"][runner.rng.index(3).expect("three")];

@@ -106,7 +106,7 @@ fn assert_everywhere(runner: &Runner, image: &str) {
 
 #[test]
 fn every_matching_node_has_one_pod() {
-    seeds(300, |seed| {
+    seeds(1_200, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let surge = runner.rng.below(2);
         let moment = runner.moment();
@@ -163,7 +163,7 @@ fn every_matching_node_has_one_pod() {
 
 #[test]
 fn an_update_keeps_within_its_bounds() {
-    seeds(200, |seed| {
+    seeds(800, |seed| {
         let mut runner = Runner::new(seed, controllers());
         for node in 0..5 {
             add_node(&mut runner, &format!("n{node}"));

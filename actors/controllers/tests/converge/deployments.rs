@@ -76,7 +76,7 @@ fn assert_rolled_out(runner: &Runner, image: &str) {
 
 #[test]
 fn any_story_of_edits_ends_in_what_was_asked_last() {
-    seeds(300, |seed| {
+    seeds(1_000, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let strategy = match runner.rng.below(4) {
@@ -114,7 +114,7 @@ fn any_story_of_edits_ends_in_what_was_asked_last() {
 
 #[test]
 fn a_rolling_update_stays_within_surge_and_unavailability() {
-    seeds(200, |seed| {
+    seeds(700, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let (surge, unavailable) = (runner.rng.below(3), runner.rng.below(3));
@@ -143,7 +143,7 @@ fn a_rolling_update_stays_within_surge_and_unavailability() {
 
 #[test]
 fn a_recreation_never_mixes_versions() {
-    seeds(100, |seed| {
+    seeds(300, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         runner

@@ -207,7 +207,7 @@ fn addresses(list: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_running_pod_is_told_of_once() {
-    seeds(200, |seed| {
+    seeds(1_300, |seed| {
         let mut runner = prepare(seed);
         for _ in 0..600 {
             if runner.rng.chance(1, 30) {
@@ -229,7 +229,7 @@ fn every_running_pod_is_told_of_once() {
 
 #[test]
 fn endpoints_that_people_wrote_are_mirrored_and_the_mirror_goes_with_them() {
-    seeds(100, |seed| {
+    seeds(700, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let mut outside = service("db", &["IPv4"]);

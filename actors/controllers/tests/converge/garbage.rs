@@ -53,7 +53,7 @@ fn names(cluster: &Cluster) -> Vec<String> {
 /// Random graphs: in the end exactly those are left that somebody who is left owns, or nobody ever owned.
 #[test]
 fn nothing_goes_while_an_owner_stays_and_nothing_stays_without() {
-    seeds(500, |seed| {
+    seeds(1_000, |seed| {
         let mut runner = runner(seed);
         let mut owners_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let count = runner.rng.between(4, 14);
@@ -107,7 +107,7 @@ fn nothing_goes_while_an_owner_stays_and_nothing_stays_without() {
 
 #[test]
 fn in_the_foreground_dependents_go_first() {
-    seeds(100, |seed| {
+    seeds(250, |seed| {
         let mut runner = runner(seed);
         let owner = make(&mut runner, "owner", &[], false);
         let child = make(&mut runner, "child", &[&owner], true);
@@ -160,7 +160,7 @@ fn rings_of_owners_go_however_they_are_deleted() {
 
 #[test]
 fn orphans_stay_and_forget_their_owner() {
-    seeds(100, |seed| {
+    seeds(250, |seed| {
         let mut runner = runner(seed);
         let owner = make(&mut runner, "owner", &[], false);
         let other = make(&mut runner, "other", &[], false);

@@ -84,7 +84,7 @@ fn watch_ends(runner: &mut Runner) -> std::sync::Arc<std::sync::Mutex<BTreeMap<S
 
 #[test]
 fn every_end_is_counted_once() {
-    seeds(300, |seed| {
+    seeds(900, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let completions = runner.rng.between(1, 6);
@@ -135,7 +135,7 @@ fn every_end_is_counted_once() {
 
 #[test]
 fn indexes_are_never_doubled_and_failures_are_counted_per_index() {
-    seeds(200, |seed| {
+    seeds(600, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let object = job(json!({
@@ -181,7 +181,7 @@ fn indexes_are_never_doubled_and_failures_are_counted_per_index() {
 
 #[test]
 fn a_success_policy_ends_the_job_early() {
-    seeds(100, |seed| {
+    seeds(250, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let object = job(json!({
@@ -300,7 +300,7 @@ fn a_suspended_job_has_no_pods_and_starts_anew() {
 
 #[test]
 fn pods_of_a_job_that_is_gone_are_let_go() {
-    seeds(100, |seed| {
+    seeds(250, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         runner.cluster.create(&JOBS, job(json!({})), moment).unwrap();

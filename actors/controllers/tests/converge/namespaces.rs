@@ -30,7 +30,7 @@ fn runner(seed: u64) -> Runner {
 
 #[test]
 fn content_goes_then_the_namespace_and_nothing_else() {
-    seeds(100, |seed| {
+    seeds(2_000, |seed| {
         let mut runner = runner(seed);
         for _ in 0..runner.rng.below(200) {
             runner.step(true);

@@ -7,7 +7,7 @@ use crate::kit::{Runner, seeds};
 
 #[test]
 fn every_namespace_has_its_account_and_certificates_whatever_is_done_to_them() {
-    seeds(100, |seed| {
+    seeds(2_000, |seed| {
         let controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(ServiceAccountController::default()),
             Box::new(RootCertificatePublisher::new("PEM".to_owned())),

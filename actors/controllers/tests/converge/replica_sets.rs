@@ -74,7 +74,7 @@ fn disturb(runner: &mut Runner) {
 
 #[test]
 fn every_set_gets_its_pods_and_no_more() {
-    seeds(400, |seed| {
+    seeds(1_600, |seed| {
         let mut runner = Runner::new(seed, controllers());
         never_more_than_asked(&mut runner);
         for name in ["a", "b", "c"] {
@@ -107,7 +107,7 @@ fn every_set_gets_its_pods_and_no_more() {
 
 #[test]
 fn orphans_are_taken_in_and_strangers_let_go() {
-    seeds(100, |seed| {
+    seeds(400, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let orphan = json!({

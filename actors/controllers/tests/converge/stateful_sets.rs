@@ -90,7 +90,7 @@ fn assert_complete(runner: &Runner, wanted: &str) {
 
 #[test]
 fn every_set_gets_its_pods_and_claims() {
-    seeds(300, |seed| {
+    seeds(1_000, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let policy = if runner.rng.chance(1, 2) { "Parallel" } else { "OrderedReady" };
@@ -133,7 +133,7 @@ fn every_set_gets_its_pods_and_claims() {
 
 #[test]
 fn an_update_walks_down_and_keeps_within_what_may_be_missing() {
-    seeds(200, |seed| {
+    seeds(600, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let unavailable = runner.rng.between(1, 3);
@@ -162,7 +162,7 @@ fn an_update_walks_down_and_keeps_within_what_may_be_missing() {
 
 #[test]
 fn below_the_partition_pods_stay_and_come_back_as_they_were() {
-    seeds(150, |seed| {
+    seeds(400, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         runner.cluster.create(&SETS, set(4, "OrderedReady"), moment).expect("it is new");

@@ -134,7 +134,14 @@ impl NodeHost {
         let back_off =
             BackOff { first: Duration::from_millis(20), max: Duration::from_secs(5), jitter_percent: 20 };
         let spec = SupervisorSpec::new(format!("node/{}", self.parts.name));
-        let tree = root.add_supervisor(spec.grace(STOP_GRACE).intensity(forever).back_off(back_off))?;
+        self.plant_in(&root.add_supervisor(spec.grace(STOP_GRACE).intensity(forever).back_off(back_off))?)
+    }
+
+    /// Adds the node's actors to a supervisor that is there: an agent's own, which is called like its node.
+    ///
+    /// # Errors
+    /// As [`NodeHost::plant`].
+    pub fn plant_in(&self, tree: &SupervisorRef) -> Result<(), NodeHostError> {
         tree.add(PodRoutes::spec(self.parts.name.clone(), Arc::clone(&self.network), self.api.clone()))?;
         let proxy = ProxyConfig {
             node_name: self.parts.name.clone(),

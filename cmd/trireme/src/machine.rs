@@ -269,8 +269,9 @@ impl Machine {
             }
             _ => (Arc::clone(&self.credentials), crate::node::linked_servers(&self.bus, name)),
         };
+        let own_tree = (self.me.kind() == IdentityKind::Node).then(|| self.tree()).transpose()?;
         let machine = NodeMachine { name, data_dir: &self.args.data.data_dir, credentials, servers };
-        let host = Arc::new(crate::node::start(wish, machine, &self.kernel).await?);
+        let host = Arc::new(crate::node::start(wish, machine, &self.kernel, own_tree).await?);
         door.open_to(host.http());
         if let (Some((api, _)), Some(nodes)) = (&self.api, &self.nodes) {
             nodes.set_own(host.dialer());

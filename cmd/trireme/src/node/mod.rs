@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use trireme_bus::Bus;
 use trireme_client::{Ask, Rest, Servers};
-use trireme_kernel::Kernel;
+use trireme_kernel::{Kernel, SupervisorRef};
 use trireme_kubelet_core::evict::read_thresholds;
 use trireme_manager::ClusterRange;
 use trireme_node_host::{NodeHost, NodeParts};
@@ -122,7 +122,7 @@ pub(crate) fn linked_servers(bus: &Bus, node: &str) -> Arc<dyn Servers> {
     Arc::new(ways::LinkedServers::new(bus.clone(), node))
 }
 
-/// Opens the node's rooms and plants its actors.
+/// Opens the node's rooms and plants its actors: in the machine's own tree where it is called like the node.
 ///
 /// # Errors
 /// What the machine lacks, and what to do.
@@ -130,6 +130,7 @@ pub(crate) async fn start(
     wish: &PodsWish,
     machine: NodeMachine<'_>,
     kernel: &Kernel,
+    own_tree: Option<SupervisorRef>,
 ) -> anyhow::Result<NodeHost> {
     let PodsWish { node: args, service_cidr } = wish;
     let registries = match &args.registries {
@@ -162,7 +163,10 @@ pub(crate) async fn start(
     let host = NodeHost::open(parts).await.context(
         "this machine cannot run pods (--components api,controllers,scheduler runs everything but them)",
     )?;
-    host.plant(&kernel.root())?;
+    match own_tree {
+        Some(tree) => host.plant_in(&tree)?,
+        None => host.plant(&kernel.root())?,
+    }
     Ok(host)
 }
 

@@ -55,10 +55,6 @@ impl PodWorker {
         if !self.observe_retry.is_due(now) {
             return self.wake_at(self.observe_retry.at);
         }
-        if self.next_relist <= now && self.is_overwritten(&self.pod) {
-            // It came while another status was on its way.
-            self.written = None;
-        }
         if self.observe_dirty || self.next_relist <= now {
             self.observe_dirty = false;
             self.observe_stale = false;

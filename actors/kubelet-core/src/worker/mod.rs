@@ -14,9 +14,11 @@
 //! # Time
 //! The [`Tick`]s are nanoseconds since 1970, so that they compare with the runtime's times and can be written out.
 
+mod config;
 mod driver;
 mod effect;
 mod input;
+mod overwritten;
 mod resize;
 mod start;
 mod state;
@@ -26,9 +28,10 @@ mod track;
 #[cfg(test)]
 mod worker_test;
 
+pub use config::WorkerConfig;
 pub use effect::{Op, PodEffect};
 pub use input::{Ending, Observation, OpOutcome, PodInput, StartOutcome, Trouble};
-pub use state::{PodWorker, WorkerConfig};
+pub use state::PodWorker;
 
 /// Annotation of a container: its identity, see [`crate::pod::Container::identity`].
 pub const IDENTITY_ANNOTATION: &str = "io.kubernetes.container.hash";

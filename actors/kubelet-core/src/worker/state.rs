@@ -11,32 +11,11 @@ use trireme_schema::time::Moment;
 use trireme_schema::view::View;
 
 use super::OPS_IN_FLIGHT_LIMIT;
+use super::config::WorkerConfig;
 use super::effect::{Op, PodEffect};
 use super::input::{Ending, Observation, OpOutcome, PodInput, StartOutcome, Trouble};
 use super::track::Track;
-use crate::backoff::BackOffLimits;
 use crate::pod;
-
-/// What a pod worker must know of its node.
-#[derive(Clone, Debug)]
-pub struct WorkerConfig {
-    /// Prefix of `containerID`, such as `trireme`.
-    pub runtime_scheme: String,
-    /// The node's addresses, the primary one first.
-    pub host_ips: Vec<String>,
-    /// Delays of restarts.
-    pub crash: BackOffLimits,
-    /// Delays of image pulls.
-    pub pull: BackOffLimits,
-    /// How often volumes are brought up to date.
-    pub volume_refresh: Duration,
-    /// How often the runtime is asked without an event.
-    pub relist: Duration,
-    /// CPU (thousandths) and memory (bytes) for pods: a resize beyond it is infeasible.
-    pub allocatable: (i64, i64),
-    /// The runtime makes mounts read-only to their last one.
-    pub recursive_read_only_mounts: bool,
-}
 
 /// Where the pod is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,22 +222,9 @@ impl PodWorker {
 
     fn desired(&mut self, pod: Arc<Value>) {
         if pod::uid(&pod) == pod::uid(&self.pod) {
-            if self.is_overwritten(&pod) {
-                self.written = None;
-            }
             self.pod = pod;
+            self.heed_overwriting();
         }
-    }
-
-    /// While the node was not heard of, the cluster called the pod not ready; the status that was written last is written again.
-    pub(super) fn is_overwritten(&self, pod: &Value) -> bool {
-        let is_ready = |status: &Value, word: &str| {
-            let mut ready = status.list("conditions").iter().filter(|own| own.text("type") == "Ready");
-            ready.any(|own| own.text("status") == word)
-        };
-        !self.has_op(|op| matches!(op, Op::WriteStatus(_)))
-            && self.written.as_ref().is_some_and(|written| is_ready(written, "True"))
-            && is_ready(pod.at("status"), "False")
     }
 
     fn op_done(&mut self, now: Tick, id: OpId, outcome: OpOutcome, out: &mut Vec<PodEffect>) {
@@ -325,6 +291,10 @@ impl PodWorker {
             }
         };
         self.observe_retry.succeeded();
+        if self.next_relist <= now {
+            // It may have come while another status was on its way.
+            self.heed_overwriting();
+        }
         self.next_relist = now + self.config.relist;
         if !self.observe_stale {
             let sandboxes: BTreeSet<_> = observation.sandboxes.iter().map(|own| own.id.clone()).collect();

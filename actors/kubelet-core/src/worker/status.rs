@@ -489,12 +489,9 @@ fn put_mounts(status: &mut Value, container: &Container<'_>, recursive: bool) {
             let mut told = json!({"name": mount.text("name"), "mountPath": mount.text("mountPath")});
             if mount.is_true("readOnly") {
                 told["readOnly"] = true.into();
-                let asked = match mount.text("recursiveReadOnly") {
-                    "" | "Disabled" => "Disabled",
-                    "IfPossible" if !recursive => "Disabled",
-                    _ => "Enabled",
-                };
-                told["recursiveReadOnly"] = asked.into();
+                let asked = mount.text("recursiveReadOnly");
+                let full = asked == "Enabled" || (asked == "IfPossible" && recursive);
+                told["recursiveReadOnly"] = if full { "Enabled" } else { "Disabled" }.into();
             }
             told
         })

@@ -23,7 +23,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -210,7 +210,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 fn protect(program: &str) -> Option<OwnedFd> {
-    use std::os::fd::AsFd;
     let real = fs::canonicalize(program).ok()?;
     let copy = sys::clone_mount(&real, false);
     let done = copy.and_then(|copy| {
@@ -229,7 +228,6 @@ fn protect(program: &str) -> Option<OwnedFd> {
 
 /// Asks the kernel: a copy of the root's mount, hung nowhere, is made read-only with what is below it.
 fn can_recursively() -> bool {
-    use std::os::fd::AsFd;
     let done = sys::clone_mount(std::path::Path::new("/"), false)
         .and_then(|copy| sys::set_mount(copy.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, true));
     done.inspect_err(

@@ -78,12 +78,10 @@ pub(super) fn apply(
         }
         Some(Plugin::VolumeBinding) => {
             let given: VolumeBindingArgs = args(given, path)?;
-            let not_bound = || "volumes are not bound by this scheduler yet: leave it out".to_owned();
-            if !given.shape.is_empty() {
-                return invalid("shape", not_bound());
-            }
-            if given.bind_timeout_seconds.is_some() {
-                return invalid("bindTimeoutSeconds", not_bound());
+            let field = if given.shape.is_empty() { "bindTimeoutSeconds" } else { "shape" };
+            if !given.shape.is_empty() || given.bind_timeout_seconds.is_some() {
+                let why = "volumes are not bound by this scheduler yet: leave it out";
+                return invalid(field, why.to_owned());
             }
         }
         Some(other) if given.is_null() || given.as_object().is_some_and(serde_json::Map::is_empty) => {

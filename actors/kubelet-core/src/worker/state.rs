@@ -242,7 +242,21 @@ impl PodWorker {
     fn desired(&mut self, pod: Arc<Value>) {
         if pod::uid(&pod) == pod::uid(&self.pod) {
             self.pod = pod;
+            if self.is_overwritten() {
+                self.written = None;
+            }
         }
+    }
+
+    /// Somebody else says whether the pod is ready, as the node lifecycle does while the node is silent. Here it is known.
+    fn is_overwritten(&self) -> bool {
+        let ready = |status: &Value| {
+            let mut conditions = status.list("conditions").iter();
+            let ready = conditions.find(|condition| condition.text("type") == "Ready");
+            ready.map(|condition| condition.text("status").to_owned())
+        };
+        let said = ready(self.pod.at("status"));
+        said.is_some() && self.written.as_ref().is_some_and(|written| ready(written) != said)
     }
 
     fn op_done(&mut self, now: Tick, id: OpId, outcome: OpOutcome, out: &mut Vec<PodEffect>) {

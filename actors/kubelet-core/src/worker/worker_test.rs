@@ -397,6 +397,19 @@ fn a_pod_runs_is_ready_and_ends_when_deleted() {
 }
 
 #[test]
+fn readiness_that_another_wrote_is_put_right() {
+    let mut world = World::new(1, simple());
+    world.sync();
+    world.run_until("ready", |world| world.condition("Ready") == "True");
+    let conditions = world.pod["status"]["conditions"].as_array_mut().expect("conditions");
+    let ready = conditions.iter_mut().find(|condition| condition["type"] == "Ready").expect("one");
+    ready["status"] = "False".into();
+    assert_eq!(world.condition("Ready"), "False");
+    world.sync();
+    world.run_until("ready again", |world| world.condition("Ready") == "True");
+}
+
+#[test]
 fn init_containers_run_in_order_and_sidecars_stay() {
     let mut world = World::new(
         2,

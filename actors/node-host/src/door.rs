@@ -69,9 +69,7 @@ impl Service for NodeDoor {
                 Ok(Target::Kubelet) => Ok(to_kubelet(kubelet)),
                 Ok(Target::Address(address)) => match TcpStream::connect(address).await {
                     Ok(socket) => Ok(to_socket(socket)),
-                    Err(error) => {
-                        Err(CallError::Unreachable { path, reason: format!("{address}: {error}") })
-                    }
+                    Err(error) => Err(CallError::Unreachable { path, reason: format!("{address}: {error}") }),
                 },
                 Err(error) => Err(CallError::Malformed { path, reason: error.to_string() }),
             }

@@ -79,7 +79,9 @@ impl<'a> Up<'a> {
         }
         crate::api::check_components(&args.api.components)?;
         if args.node.demo {
-            bail!("--demo is for one machine that is server and node at once: leave --servers and --agents out");
+            bail!(
+                "--demo is for one machine that is server and node at once: leave --servers and --agents out"
+            );
         }
         let named = &args.api.components;
         let on_agents = args.agents > 0 && named.is_empty() && args.api.runtime == Runtime::Builtin;

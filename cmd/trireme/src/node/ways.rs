@@ -12,7 +12,8 @@ use trireme_bus::Bus;
 use trireme_client::{Rest, Servers};
 use trireme_node_host::BusNodes;
 use trireme_pki::{
-    ClusterAuthority, Credentials, Identity, IdentityKind, IssuedCertificate, KeyRequest, SigningOrder, WallTime,
+    ClusterAuthority, Credentials, Identity, IdentityKind, IssuedCertificate, KeyRequest, SigningOrder,
+    WallTime,
 };
 use trireme_process::Admin;
 

@@ -64,9 +64,7 @@ fn nth(range: IpNet, offset: u128) -> Option<IpAddr> {
             let raw = u32::from(range.network()).checked_add(u32::try_from(offset).ok()?)?;
             IpAddr::V4(Ipv4Addr::from_bits(raw))
         }
-        IpNet::V6(range) => {
-            IpAddr::V6(Ipv6Addr::from_bits(u128::from(range.network()).checked_add(offset)?))
-        }
+        IpNet::V6(range) => IpAddr::V6(Ipv6Addr::from_bits(u128::from(range.network()).checked_add(offset)?)),
     };
     (range.contains(&address) && address != range.broadcast()).then_some(address)
 }

@@ -90,12 +90,13 @@ struct Written {
 fn write(cluster: &Cluster, over: &AtomicBool) -> Written {
     let mut written = Written { acknowledged: Vec::new(), failed: 0, longest_gap: Duration::ZERO };
     let runtime = runtime();
-    let clients: Vec<Client> = SERVERS.iter().map(|server| runtime.block_on(client(cluster, server))).collect();
+    let clients: Vec<Client> =
+        SERVERS.iter().map(|server| runtime.block_on(client(cluster, server))).collect();
     let (mut at, mut last) = (0, Instant::now());
     for number in 0_u64.. {
         let name = format!("chaos-{number}");
-        let object: ConfigMap = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}))
-            .expect("a ConfigMap");
+        let object: ConfigMap =
+            serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).expect("a ConfigMap");
         loop {
             if over.load(Ordering::SeqCst) {
                 return written;
@@ -160,7 +161,8 @@ fn list(cluster: &Cluster, server: &str) -> BTreeMap<String, ()> {
 async fn client(cluster: &Cluster, server: &str) -> Client {
     let file = Kubeconfig::read_from(cluster.machine_dir(server).join("kubeconfig.yaml"));
     let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(file.expect("a kubeconfig"), &options).await.expect("it reads");
+    let config =
+        Config::from_custom_kubeconfig(file.expect("a kubeconfig"), &options).await.expect("it reads");
     Client::try_from(config).expect("a client")
 }
 

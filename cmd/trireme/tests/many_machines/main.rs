@@ -47,7 +47,8 @@ fn certificates_that_end_are_replaced_before() {
     let left = cluster::in_a_namespace(|| {
         let cluster = Cluster::start(1, 1, &["--cluster-signing-duration=30s"]);
         let since = Instant::now();
-        let renewed = |cluster: &Cluster| cluster.get("s1", "lease a1 -n kube-node-lease", "{.spec.renewTime}");
+        let renewed =
+            |cluster: &Cluster| cluster.get("s1", "lease a1 -n kube-node-lease", "{.spec.renewTime}");
         // Past the end of the first certificate, and of its successor: the node beats all the time.
         while since.elapsed() < LIFE * 2 {
             let before = renewed(&cluster);

@@ -3,8 +3,8 @@
 use super::congestion::ShortQueues;
 use super::error::BusError;
 use crate::config::{
-    BYTE_STREAMS_LIMIT, BusConfig, CLASS_STREAMS_LIMIT, CONNECTION_WINDOW_BYTES, OWN_STREAMS_LIMIT, SEND_WINDOW_BYTES,
-    STREAM_WINDOW_BYTES,
+    BYTE_STREAMS_LIMIT, BusConfig, CLASS_STREAMS_LIMIT, CONNECTION_WINDOW_BYTES, OWN_STREAMS_LIMIT,
+    SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};

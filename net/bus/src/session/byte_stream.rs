@@ -56,11 +56,7 @@ impl AsyncRead for ByteStream {
 }
 
 impl AsyncWrite for ByteStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         AsyncWrite::poll_write(Pin::new(&mut self.send), cx, bytes)
     }
 
@@ -84,11 +80,7 @@ pub(crate) async fn open(
     asked.unwrap_or(Err(Failure::Deadline))
 }
 
-async fn exchange(
-    session: &Arc<Session>,
-    ask: &Outgoing,
-    deadline: Duration,
-) -> Result<ByteStream, Failure> {
+async fn exchange(session: &Arc<Session>, ask: &Outgoing, deadline: Duration) -> Result<ByteStream, Failure> {
     let room = Arc::clone(&session.byte_streams).try_acquire_owned();
     let room = room.map_err(|_| Failure::Unsent("as many streams to the peer as are allowed are open"))?;
     hold_for_faults(session, ask.class).await;

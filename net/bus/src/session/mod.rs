@@ -27,15 +27,15 @@ mod served;
 mod subscriptions;
 mod transmit;
 
-pub use byte_stream::{ByteStream, STREAM_PREFIX};
 pub(crate) use byte_stream::open as open_stream;
+pub use byte_stream::{ByteStream, STREAM_PREFIX};
 pub(crate) use call::Outgoing;
 pub(crate) use greet::greet;
 pub(crate) use outbound::Bound;
 
 use crate::admission::Refusal;
-use crate::config::BYTE_STREAMS_LIMIT;
 use crate::class::{ALL_CLASSES, CLASSES, class_index};
+use crate::config::BYTE_STREAMS_LIMIT;
 use crate::endpoint::congestion::BulkGauge;
 use crate::engine::Engine;
 use crate::frame::Frame;

@@ -16,8 +16,8 @@ pub(crate) use self::changes::{Apply, Create, Delete, Edit, FromFiles, Marks, Pa
 pub(crate) use self::common::{BadFlag, BadValue, DryRun, Files, Printing};
 pub(crate) use self::create::{CreateKind, CreateSecret};
 pub(crate) use self::operations::{ApiResources, Auth, Drain, Node, Rollout, RolloutObjects, Version, Wait};
-pub(crate) use self::reads::{Describe, Get};
-pub(crate) use self::streams::{Exec, Logs};
+pub(crate) use self::reads::{Describe, Explain, Get};
+pub(crate) use self::streams::{Exec, Logs, Run};
 
 /// Controls the cluster. Commands, flags and output are those of upstream's kubectl.
 #[derive(Debug, Parser)]
@@ -92,6 +92,10 @@ fn request_timeout(text: &str) -> Result<Duration, BadFlag> {
 pub(crate) enum Command {
     /// Create a resource from a file or from stdin
     Create(Create),
+    /// Run a particular image on the cluster
+    Run(Box<Run>),
+    /// Get documentation for a resource
+    Explain(Explain),
     /// Display one or many resources
     Get(Get),
     /// Edit a resource on the server

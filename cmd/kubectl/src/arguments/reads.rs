@@ -81,3 +81,18 @@ pub(crate) struct Describe {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) show_events: bool,
 }
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// TYPE[.FIELD...]
+    pub(crate) words: Vec<String>,
+    /// Print all the fields of all levels
+    #[arg(long)]
+    pub(crate) recursive: bool,
+    /// Use given api-version (group/version) of the resource
+    #[arg(long)]
+    pub(crate) api_version: Option<String>,
+    /// Format in which to render the schema: plaintext
+    #[arg(short, long, default_value = "plaintext")]
+    pub(crate) output: String,
+}

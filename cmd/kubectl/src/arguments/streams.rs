@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::common::duration;
+use super::common::{Writing, duration};
 
 #[derive(Args, Debug)]
 pub(crate) struct Logs {
@@ -75,4 +75,66 @@ pub(crate) struct Exec {
     /// The command
     #[arg(last = true)]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// NAME, then arguments
+    pub(crate) words: Vec<String>,
+    /// The image for the container to run
+    #[arg(long)]
+    pub(crate) image: String,
+    /// Environment variables to set in the container, KEY=VALUE; not split at commas
+    #[arg(long)]
+    pub(crate) env: Vec<String>,
+    /// The port that this container exposes
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Labels to apply to the pod, apart by commas
+    #[arg(short, long)]
+    pub(crate) labels: Option<String>,
+    /// Annotations to apply to the pod
+    #[arg(long)]
+    pub(crate) annotations: Vec<String>,
+    /// Use the arguments after -- as the container's command instead of its arguments
+    #[arg(long)]
+    pub(crate) command: bool,
+    /// Delete the pod after it exits; only with --attach or -i
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Wait for the pod to start running, and then attach to it
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) attach: Option<bool>,
+    /// Keep stdin open on the container in the pod, even if nothing is attached
+    #[arg(short = 'i', long)]
+    pub(crate) stdin: bool,
+    /// Allocate a TTY for the container in the pod
+    #[arg(short, long)]
+    pub(crate) tty: bool,
+    /// If the pod is started in interactive mode, leave stdin open after the first attach completes
+    #[arg(long)]
+    pub(crate) leave_stdin_open: bool,
+    /// Always, OnFailure or Never
+    #[arg(long, default_value = "Always")]
+    pub(crate) restart: String,
+    /// The image pull policy for the container
+    #[arg(long, default_value = "")]
+    pub(crate) image_pull_policy: String,
+    /// Run the container in privileged mode
+    #[arg(long)]
+    pub(crate) privileged: bool,
+    /// Suppress prompt messages
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// An inline JSON override for the generated object (merge)
+    #[arg(long)]
+    pub(crate) overrides: Option<String>,
+    /// The length of time to wait until at least one pod is running
+    #[arg(long, default_value = "1m0s", value_parser = duration)]
+    pub(crate) pod_running_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    /// Arguments of the container
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
 }

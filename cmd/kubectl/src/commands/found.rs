@@ -82,7 +82,7 @@ impl<'a> Query<'a> {
                     "when paths, URLs, or stdin is provided as resource input, you may not specify resource arguments as well",
                 ));
             }
-            return self.from_files(session, files, failures).await;
+            return self.of_files(session, files, failures).await;
         }
         if self.words.is_empty() {
             return Err(KubectlError::usage(NOTHING_GIVEN));
@@ -136,7 +136,7 @@ impl<'a> Query<'a> {
         Ok(items.into_iter().map(one).collect())
     }
 
-    async fn from_files(
+    async fn of_files(
         &self,
         session: &Session,
         files: &Files,

@@ -71,7 +71,7 @@ fn changed(changes: &[String], flavor: &Flavor) -> Result<Map<String, Value>, Ku
             None => return Err(KubectlError::usage(format!("unknown {} spec: {change}", flavor.word()))),
         };
         if let Some(before) = before
-            && before.is_null() != (!change.contains('='))
+            && before.is_null() == change.contains('=')
         {
             return Err(KubectlError::usage(format!(
                 "can not both modify and remove a {} in the same command",

@@ -9,6 +9,7 @@ mod describe_service;
 mod drain;
 mod edit;
 mod exec;
+mod explain;
 mod found;
 mod get;
 mod get_watch;
@@ -19,6 +20,7 @@ mod patch;
 mod pods;
 mod rollout;
 mod rollout_history;
+mod run;
 mod scale;
 mod taint;
 mod wait;
@@ -43,6 +45,8 @@ pub(crate) async fn run(kubectl: Kubectl) -> Result<ExitCode, KubectlError> {
         Command::Describe(describe) => describe::run(&session, &describe).await?,
         Command::Apply(apply) => apply::run(&session, &apply).await?,
         Command::Create(create) => create::run(&session, &create).await?,
+        Command::Run(run) => return run::run(&session, &run).await,
+        Command::Explain(explain) => explain::run(&session, &explain).await?,
         Command::Edit(edit) => edit::run(&session, &edit).await?,
         Command::Taint(taint) => taint::run(&session, &taint).await?,
         Command::Replace(from) => create::replace(&session, &from).await?,

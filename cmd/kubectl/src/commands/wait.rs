@@ -29,7 +29,9 @@ pub(super) async fn run(session: &Session, wait: &Wait) -> Result<(), KubectlErr
     let reporter = Reporter::new(&wait.printing, DryRun::None)?;
     let until = Instant::now().checked_add(if wait.timeout == Duration::MAX { WEEK } else { wait.timeout });
     let mut failures = Failures::default();
-    let mut query = Query::of(&wait.words, &wait.files).selector(wait.selector.as_deref()).all(wait.all);
+    let mut query = Query::of(&wait.words, &wait.files).selector(wait.selector.as_deref());
+    // A selector outdoes --all, as upstream.
+    query.all = wait.all && wait.selector.is_none() && wait.field_selector.is_none();
     query.field_selector = wait.field_selector.as_deref();
     query.all_namespaces = wait.all_namespaces;
     let mut found = query.find(session, &mut failures).await?;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 /// Blanks between columns, as upstream.
 const GAP: usize = 3;
+/// Least width of a column with its blanks, as upstream.
+const LEAST: usize = 6;
 
 /// Rows of cells under headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,14 +21,14 @@ impl Grid {
 
     /// With two blanks between columns, as commands that write their own columns have it.
     pub(crate) fn narrow_text(&self) -> String {
-        self.laid_out(true, 2)
+        self.laid_out(true, 2, 0)
     }
 
     pub(crate) fn text(&self, with_headers: bool) -> String {
-        self.laid_out(with_headers, GAP)
+        self.laid_out(with_headers, GAP, LEAST)
     }
 
-    fn laid_out(&self, with_headers: bool, gap: usize) -> String {
+    fn laid_out(&self, with_headers: bool, gap: usize, least: usize) -> String {
         let head = with_headers.then_some(&self.headers);
         let lines: Vec<&Vec<String>> = head.into_iter().chain(&self.rows).collect();
         let count = lines.iter().map(|line| line.len()).max().unwrap_or(0);
@@ -39,7 +41,10 @@ impl Grid {
             for (at, cell) in line.iter().enumerate() {
                 out.push_str(cell);
                 if at + 1 < line.len() {
-                    out.extend(std::iter::repeat_n(' ', widths[at] - cell.chars().count() + gap));
+                    out.extend(std::iter::repeat_n(
+                        ' ',
+                        (widths[at] + gap).max(least) - cell.chars().count(),
+                    ));
                 }
             }
             out.push('\n');
@@ -114,6 +119,16 @@ fn cell(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn columns_have_a_least_width() {
+        let grid = Grid {
+            headers: vec!["N".to_owned(), "K".to_owned()],
+            rows: vec![vec!["a".to_owned(), "1".to_owned()]],
+        };
+        assert_eq!(grid.text(true), "N     K\na     1\n");
+        assert_eq!(grid.narrow_text(), "N  K\na  1\n");
+    }
 
     #[test]
     fn tables_are_laid_out() {

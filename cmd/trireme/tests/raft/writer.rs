@@ -97,7 +97,7 @@ async fn write(
         let mut failures = 0;
         let revision = loop {
             // A server that is dead is not waited for long; a machine that is slow is, in the end.
-            let patience = 1 + failures / clients.len() as u32;
+            let patience = 1 + failures / u32::try_from(clients.len()).expect("a handful of servers");
             failures += 1;
             let call = Propose { proposal: proposal.clone(), timeout_ms: 400 * u64::from(patience) };
             let within = Duration::from_millis(600) * patience;

@@ -136,7 +136,7 @@ impl Rollout<'_> {
             // Something else has this name: another hash next time.
             return self.finish(&Outcome::None, collisions + 1);
         }
-        let total: i64 = self.old.iter().map(Set::occupied).sum();
+        let total: i64 = self.old.iter().map(|set| set.occupied(self.numbers)).sum();
         let replicas = rolling::new_replicas(0, total, self.numbers);
         object["spec"].put("replicas", replicas);
         note_numbers(&mut object, self.numbers);

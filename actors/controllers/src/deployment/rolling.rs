@@ -38,7 +38,7 @@ fn grow(new: &mut Set, old: &[Set], numbers: Numbers) -> bool {
         numbers.replicas
     } else {
         // Pods that are still to be deleted take up places: upstream overshoots here.
-        let total = new.occupied() + old.iter().map(Set::occupied).sum::<i64>();
+        let total: i64 = new.occupied(numbers) + old.iter().map(|set| set.occupied(numbers)).sum::<i64>();
         new_replicas(before, total, numbers)
     };
     new.replicas != before
@@ -104,6 +104,21 @@ mod tests {
         assert_eq!(step((3, 0), &[(8, 8)]), (5, vec![8]));
         assert_eq!(step((5, 5), &[(8, 8)]), (5, vec![3]));
         assert_eq!(step((5, 0), &[(8, 8)]), (5, vec![8]), "the new ones are not there yet");
+    }
+
+    #[test]
+    fn a_set_whose_controller_has_not_seen_its_size_leaves_no_room() {
+        let sized = |observed: i64| {
+            let object = json!({
+                "metadata": {"name": "old", "generation": 3},
+                "spec": {"replicas": 8},
+                "status": {"observedGeneration": observed},
+            });
+            let (mut new, mut old) = (set("new", 3, 3), [Set::with_pods(Arc::new(object), 8, 8)]);
+            (grow(&mut new, &old, NUMBERS), new.replicas, shrink(&new, &mut old, NUMBERS))
+        };
+        assert_eq!(sized(2), (false, 3, true));
+        assert_eq!(sized(3), (true, 5, true));
     }
 
     #[test]

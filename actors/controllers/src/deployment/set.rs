@@ -65,9 +65,13 @@ impl Set {
         self.object.at("spec").int("replicas").unwrap_or(0)
     }
 
-    /// Places it takes: what it is to have, or what it still has.
-    pub(super) fn occupied(&self) -> i64 {
-        self.replicas.max(self.pods)
+    /// Places it takes: what it is to have, or what it still has. While its controller has not seen what it was asked
+    /// last, creates that it decided upon before may still be on their way: until then it takes all there are.
+    pub(super) fn occupied(&self, numbers: Numbers) -> i64 {
+        let seen =
+            self.count("observedGeneration") >= self.object.at("metadata").int("generation").unwrap_or(0);
+        let coming = if seen { 0 } else { numbers.most() };
+        self.replicas.max(self.pods).max(coming)
     }
 
     pub(super) fn name(&self) -> &str {

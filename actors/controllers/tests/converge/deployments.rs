@@ -114,7 +114,7 @@ fn any_story_of_edits_ends_in_what_was_asked_last() {
 
 #[test]
 fn a_rolling_update_stays_within_surge_and_unavailability() {
-    seeds(300, |seed| {
+    seeds(700, |seed| {
         let mut runner = Runner::new(seed, controllers());
         let moment = runner.moment();
         let (surge, unavailable) = (runner.rng.below(3), runner.rng.below(3));

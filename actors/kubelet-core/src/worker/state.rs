@@ -248,17 +248,6 @@ impl PodWorker {
         }
     }
 
-    /// Somebody else says whether the pod is ready, as the node lifecycle does while the node is silent. Here it is known.
-    fn is_overwritten(&self) -> bool {
-        let ready = |status: &Value| {
-            let mut conditions = status.list("conditions").iter();
-            let ready = conditions.find(|condition| condition.text("type") == "Ready");
-            ready.map(|condition| condition.text("status").to_owned())
-        };
-        let said = ready(self.pod.at("status"));
-        said.is_some() && self.written.as_ref().is_some_and(|written| ready(written) != said)
-    }
-
     fn op_done(&mut self, now: Tick, id: OpId, outcome: OpOutcome, out: &mut Vec<PodEffect>) {
         let Some(op) = self.ops.finish(id) else { return };
         if !matches!(op, Op::Observe | Op::Probe { .. } | Op::WriteStatus(_)) {

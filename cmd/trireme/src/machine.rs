@@ -1,5 +1,8 @@
 //! The composition root: one machine of a cluster, from its data folder to its tree of actors.
 
+mod parts;
+mod pods;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,37 +10,32 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
-use trireme_apiserver::{ApiService, NodeDialer};
+use trireme_apiserver::ApiService;
 use trireme_bus::{
     Bus, BusClock, BusConfig, BusParts, JoinService, NoPublishers, Publishers, RegistryService, Service,
 };
-use trireme_client::Servers;
 use trireme_core::supervision::{BackOff, Intensity, SupervisorPolicy, WhenExceeded};
 use trireme_faults::Faults;
-use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorRef, SupervisorSpec};
+use trireme_kernel::{CallOptions, Kernel, KernelConfig, SupervisorSpec};
 use trireme_node_host::{BusNodes, NodeDoor, NodeHost};
 use trireme_pki::{
-    ClusterAuthority, Credentials, IdentityKind, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
+    ClusterAuthority, Credentials, IdentityName, Issuer, JoinRole, LiveTrust, TlsProfile,
     install_crypto_provider,
 };
 use trireme_process::cluster::{ClusterActor, ClusterParts, JoinDoor, ListMembers};
-use trireme_process::{
-    Admin, FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole,
-};
-use trireme_raft::store::StoreConfig;
+use trireme_process::{FaultDesk, Inspector, Renewal, RenewalParts, machine_path, random_u64, write_whole};
 use trireme_store::calls::Standing;
-use trireme_store::{
-    HostParts, LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService,
-};
+use trireme_store::{LeaderScope, ScopeChildren, StoreActor, StoreHost, StorePublishers, StoreService};
 
-use crate::api::ApiMachine;
+use parts::{save_admin, start_api, store_host};
+
+use crate::agent_args::{AgentArgs, AgentComponent};
 use crate::api_args::{ApiArgs, Component, Runtime};
-use crate::cli::{AgentArgs, AgentComponent, MachineArgs, ServerArgs};
+use crate::cli::{MachineArgs, ServerArgs};
 use crate::data_dir::DataDir;
-use crate::errand::Errand;
 use crate::leading::{Leading, leader_scope};
 use crate::membership::{Membership, Way};
-use crate::node::{Administrator, NodeArgs, NodeMachine, OwnPapers, PodsWish, welcome};
+use crate::node::{NodeArgs, PodsWish};
 use crate::permissions::permissions;
 use crate::progress::print;
 use crate::signals;
@@ -46,8 +44,6 @@ use crate::signals;
 const STOP_GRACE: Duration = Duration::from_secs(8);
 /// How long peers are given to hear that this machine leaves.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// How long a server with a node waits for a majority that takes what nodes rely on.
-const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 /// How long the tree may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -137,11 +133,9 @@ impl Machine {
         let trust = LiveTrust::new(membership.book.trust().clone());
         let api_trust = trust.clone();
         let store = store_host(&data, &membership, &kernel);
-        let (mut service, publishers) = services(&kernel, store.as_ref());
-        let wish = pods.map(|pods| (pods, NodeDoor::new(me.name(), Arc::clone(&service))));
-        if let Some((_, door)) = &wish {
-            service = Arc::clone(door) as Arc<dyn Service>;
-        }
+        let (behind, publishers) = services(&kernel, store.as_ref());
+        let wish = pods.map(|pods| (pods, NodeDoor::new(me.name(), Arc::clone(&behind))));
+        let service = wish.as_ref().map_or(behind, |(_, door)| Arc::clone(door) as Arc<dyn Service>);
         let door = JoinDoor::new(kernel.registry(), machine_path(&me, "cluster"));
         let bus = Bus::start(BusParts {
             profile: TlsProfile::new(Arc::clone(&membership.credentials), trust.clone()),
@@ -170,29 +164,9 @@ impl Machine {
             file: data.ledger(),
             dialled: Mutex::new(BTreeSet::new()),
         };
-        let renewal = RenewalParts {
-            credentials: Arc::clone(&membership.credentials),
-            alt_names: profile.alt_names(),
-            folder: data.pki(),
-        };
-        let served = serving.filter(|serving| serving.api.runs(Component::Api));
-        let parts = served.zip(address).zip(store.as_ref().zip(membership.authority.as_ref()));
-        let api = parts.map(|((serving, listen), (store, authority))| {
-            let machine = ApiMachine {
-                store: Arc::clone(store),
-                authority: Arc::clone(authority),
-                trust: api_trust,
-                name: me.name(),
-                listen,
-                any_port: serving.listen.port() == 0,
-                io: kernel.io(),
-                root: kernel.root(),
-                path: me.to_string(),
-            };
-            let started = kernel.io().block_on(crate::api::start(serving.api, machine))?;
-            anyhow::Ok((started, serving.api.clone()))
-        });
-        let api = api.transpose()?;
+        let credentials = Arc::clone(&membership.credentials);
+        let renewal = RenewalParts { credentials, alt_names: profile.alt_names(), folder: data.pki() };
+        let api = start_api(serving, address, store.as_ref(), &membership, api_trust, &kernel)?;
         // After the API, through which the leader's actors write; before it is waited for, since it needs the store.
         let authority = membership.authority.as_ref();
         let leading = serving.map(|serving| Leading::new(serving, api.as_ref(), authority)).transpose()?;
@@ -255,64 +229,6 @@ impl Machine {
         })
     }
 
-    /// Starts the node, if this machine is to run pods, and waits until the cluster calls it Ready.
-    async fn run_pods(&self) -> anyhow::Result<()> {
-        let Some((wish, door)) = &self.wish else { return Ok(()) };
-        let name = self.me.name();
-        let (credentials, servers) = match (&self.api, &self.authority) {
-            (Some((api, _)), Some(authority)) => {
-                self.administrator()?.prepare_within(PREPARE_LIMIT).await?;
-                let papers = OwnPapers::new(Arc::clone(authority), name, self.lifetime)?;
-                let credentials = Arc::clone(&papers.credentials);
-                self.tree()?.add(Errand::spec("node-certificate", move || papers.clone().keep()))?;
-                (credentials, Arc::new(api.address()) as Arc<dyn Servers>)
-            }
-            _ => (Arc::clone(&self.credentials), crate::node::linked_servers(&self.bus, name)),
-        };
-        let own_tree = (self.me.kind() == IdentityKind::Node).then(|| self.tree()).transpose()?;
-        let machine = NodeMachine { name, data_dir: &self.args.data.data_dir, credentials, servers };
-        let host = Arc::new(crate::node::start(wish, machine, &self.kernel, own_tree).await?);
-        door.open_to(host.http());
-        if let (Some((api, _)), Some(nodes)) = (&self.api, &self.nodes) {
-            nodes.set_own(host.dialer());
-            api.server().set_node_dialer(Arc::clone(nodes) as Arc<dyn NodeDialer>);
-        }
-        // Kept before it is waited for: what runs already is stopped in order whatever comes.
-        *self.pods.lock() = Some(Arc::clone(&host));
-        let ready = crate::node::ready(&host).await;
-        match self.api.is_some() {
-            true => ready,
-            // A cluster that cannot be reached now is no reason to end pods that run.
-            false => {
-                until_ready(&host, ready).await;
-                Ok(())
-            }
-        }
-    }
-
-    /// This machine's own tree of actors.
-    fn tree(&self) -> anyhow::Result<SupervisorRef> {
-        let path = format!("/{}", self.me).parse().context("a machine's name makes a path")?;
-        self.kernel.registry().supervisor(&path).context("the machine's tree of actors is gone")
-    }
-
-    fn administrator(&self) -> anyhow::Result<Administrator> {
-        let (api, args) = self.api.as_ref().context("no API runs here")?;
-        let service_cidr = args.service_cidr.parse().context("--service-cidr")?;
-        Ok(Administrator { folder: self.data.admin(), api: api.address(), service_cidr })
-    }
-
-    /// Prepares the cluster for nodes of other machines, when they come.
-    fn expect_nodes(&self) -> anyhow::Result<()> {
-        let (Some((api, _)), Some(nodes)) = (&self.api, &self.nodes) else { return Ok(()) };
-        let (bus, server, nodes) = (self.bus.clone(), Arc::clone(api.server()), Arc::clone(nodes));
-        let administrator = self.administrator()?;
-        self.tree()?.add(Errand::spec("welcome", move || {
-            welcome(bus.clone(), Arc::clone(&server), Arc::clone(&nodes), administrator.clone())
-        }))?;
-        Ok(())
-    }
-
     /// The tree is up when its last part answers from the book on disk.
     async fn ready(&self) -> anyhow::Result<()> {
         let demo = self.wish.as_ref().is_some_and(|(wish, _)| wish.node.demo);
@@ -344,14 +260,6 @@ impl Machine {
     }
 }
 
-/// Waits for a node of an agent however long it takes, and says what it waits for.
-async fn until_ready(host: &NodeHost, mut outcome: anyhow::Result<()>) {
-    while let Err(error) = outcome {
-        tracing::warn!(%error, "waiting on");
-        outcome = crate::node::ready(host).await;
-    }
-}
-
 /// What every machine's own actors are made of.
 struct Machinery<'a> {
     faults: Faults,
@@ -377,25 +285,6 @@ fn plant(kernel: &Kernel, bus: &Bus, me: &IdentityName, parts: Machinery<'_>) ->
         tree.add(LeaderScope::spec(Arc::clone(store), kernel.root(), scope))?;
     }
     Ok(())
-}
-
-/// The slot of a server's member of the replicated store.
-fn store_host(data: &DataDir, membership: &Membership, kernel: &Kernel) -> Option<Arc<StoreHost>> {
-    let identity = membership.credentials.identity();
-    let me = identity.identity_name();
-    if me.kind() != IdentityKind::Server {
-        return None;
-    }
-    let others = membership.book.servers().any(|(name, _)| name.kind() == IdentityKind::Server && name != me);
-    Some(StoreHost::new(HostParts {
-        me: me.clone(),
-        cluster: identity.cluster().to_string(),
-        dir: data.store(),
-        member_file: data.store_member(),
-        alone: !others,
-        config: StoreConfig::default(),
-        io: kernel.io().clone(),
-    }))
 }
 
 /// What the bus hands requests and subscriptions to.
@@ -448,27 +337,12 @@ fn endless() -> SupervisorPolicy {
     }
 }
 
-/// Servers leave a way for their administrator in the data folder.
-fn save_admin(data: &DataDir, membership: &Membership, address: Option<SocketAddr>) -> anyhow::Result<()> {
-    let (Some(authority), Some(address)) = (&membership.authority, address) else { return Ok(()) };
-    let mut servers = vec![address];
-    let known = membership.book.servers().filter(|(name, _)| name.kind() == IdentityKind::Server);
-    servers.extend(known.map(|(_, known)| known).filter(|known| *known != address));
-    if address.ip().is_unspecified() {
-        bail!("--listen {address}: name an address that other machines can dial, not all of them");
-    }
-    let admin = match Admin::load(&data.admin()) {
-        // Nothing to write: a full disk is no obstacle.
-        Ok(admin) if !admin.is_stale(authority) && admin.servers == servers => return Ok(()),
-        Ok(admin) if !admin.is_stale(authority) => Admin { servers, ..admin },
-        _ => Admin::issue(authority, servers)?,
-    };
-    Ok(admin.save(&data.admin())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trireme_pki::IdentityKind;
+    use trireme_raft::store::StoreConfig;
+    use trireme_store::HostParts;
 
     /// Its database is still being opened, as a large one on a slow disk is: it is nobody who was never taken in.
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The binary: command line and composition root. Business rules live in the crates below it.
 
 mod actors;
+mod agent_args;
 mod api;
 mod api_args;
 mod chaos;

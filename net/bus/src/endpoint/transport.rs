@@ -15,10 +15,14 @@ use trireme_pki::TlsProfile;
 
 /// Largest UDP payload taken. Only loopback carries such; other paths are found out by probing.
 pub(super) const MAX_DATAGRAM_BYTES: u16 = LOOPBACK_MTU;
-/// UDP payload used at once between processes of one machine.
-const LOOPBACK_MTU: u16 = 8952;
-/// Largest UDP payload that probing tries on other paths (jumbo frames).
-const PROBED_MTU: u16 = 8952;
+/// Datagrams that quinn hands to the kernel in one piece, at most.
+const SEGMENTS: u16 = 10;
+/// UDP payload used at once between processes of one machine. [`SEGMENTS`] of them must fit what the kernel takes in one
+/// piece, 65,507 bytes: what is larger it refuses, and quinn takes that for loss, again and again.
+const LOOPBACK_MTU: u16 = 6_528;
+/// Largest UDP payload that probing tries on other paths (jumbo frames); the same bound holds.
+const PROBED_MTU: u16 = LOOPBACK_MTU;
+const _: () = assert!(LOOPBACK_MTU as u32 * SEGMENTS as u32 <= 65_507, "a piece fits");
 /// Heartbeats in flight or unread are few and small.
 const DATAGRAM_BUFFER_BYTES: usize = 4 * 1024;
 /// Assumed round trip before the first measurement.

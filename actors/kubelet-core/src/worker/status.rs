@@ -35,17 +35,6 @@ impl PodWorker {
         self.issue(Op::WriteStatus(Box::new(status)), out);
     }
 
-    /// Somebody else says whether the pod is ready, as the node lifecycle does while the node is silent. Here it is known.
-    pub(super) fn is_overwritten(&self) -> bool {
-        let ready = |status: &Value| {
-            let mut conditions = status.list("conditions").iter();
-            let ready = conditions.find(|condition| condition.text("type") == "Ready");
-            ready.map(|condition| condition.text("status").to_owned())
-        };
-        let said = ready(self.pod.at("status"));
-        said.is_some() && self.written.as_ref().is_some_and(|written| ready(written) != said)
-    }
-
     /// How the pod ended by its containers: `Some` once nothing will be started any more.
     pub(super) fn outcome(&self) -> Option<&'static str> {
         let current = self.current_sandbox().map(|sandbox| &sandbox.id);

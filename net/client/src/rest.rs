@@ -77,6 +77,9 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
+/// How often one request is sent again because the server asked for it; client-go's number.
+const RETRIES: u32 = 10;
+
 /// The text of a `Warning` header's value: `299 - "text"`.
 fn warning(value: &str) -> Option<String> {
     let quoted = value.strip_prefix("299 ")?.split_once('"')?.1.rsplit_once('"')?.0;
@@ -128,6 +131,8 @@ impl Rest {
     pub fn connect(mut config: Config) -> Result<Self, ClientError> {
         // Watches and logs are silent for long; what is asked has its own limits.
         config.read_timeout = None;
+        // kube would ask fifteen times, for minutes, where a refusal is the answer (an eviction against a budget).
+        config.default_retry = false;
         let server = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| ClientError::Config(error.to_string()))?;
@@ -175,9 +180,23 @@ impl Rest {
         self.in_time(self.whole(ask)).await
     }
 
+    /// Asks again when the server names a time after which to do so, as client-go does; any other refusal is the answer.
     async fn whole(&self, ask: &Ask<'_>) -> Result<Bytes, ClientError> {
-        let answer = self.client.send(self.request(ask)?.map(Into::into)).await;
-        let answer = answer.map_err(|error| self.unreachable(&error))?;
+        let mut left = RETRIES;
+        let answer = loop {
+            let answer = self.client.send(self.request(ask)?.map(Into::into)).await;
+            let answer = answer.map_err(|error| self.unreachable(&error))?;
+            let busy = matches!(answer.status().as_u16(), 429 | 500..=599);
+            match answer
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+            {
+                Some(seconds) if busy && left > 0 => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                _ => break answer,
+            }
+            left -= 1;
+        };
         let code = answer.status().as_u16();
         if let Some(warned) = self.warned {
             let values = answer.headers().get_all(header::WARNING).iter();
@@ -259,6 +278,7 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
     fn warnings_are_read() {
@@ -268,6 +288,47 @@ mod tests {
         let expected =
             [Some("v1 Endpoints is deprecated".to_owned()), Some("say \"no\"".to_owned()), None, None];
         assert_eq!(read, expected);
+    }
+
+    /// A server that gives these answers, one for each connection, and says how many it gave.
+    async fn answering(answers: &'static [&'static str]) -> (Rest, tokio::task::JoinHandle<usize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let given = tokio::spawn(async move {
+            for (given, head) in answers.iter().enumerate() {
+                let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+                let Ok(Ok((mut socket, _))) = accepted else { return given };
+                let mut request = [0; 4096];
+                let read = socket.read(&mut request).await.unwrap();
+                assert!(request[..read].starts_with(b"GET "));
+                let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+            answers.len()
+        });
+        trireme_pki::install_crypto_provider();
+        let server = format!("http://{address}").parse().unwrap();
+        (Rest::connect(Config::new(server)).unwrap(), given)
+    }
+
+    #[tokio::test]
+    async fn what_the_server_wants_asked_again_is_asked_again() {
+        const BUSY: [&str; 3] = [
+            "429 Too Many Requests\r\nRetry-After: 0",
+            "503 Service Unavailable\r\nRetry-After: 0",
+            "200 OK",
+        ];
+        let (rest, given) = answering(&BUSY).await;
+        assert_eq!(rest.bytes(&Ask::get("/x")).await.unwrap(), "{}");
+        assert_eq!(given.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_at_once() {
+        let (rest, given) = answering(&["429 Too Many Requests", "200 OK"]).await;
+        let refused = rest.bytes(&Ask::get("/x")).await.unwrap_err();
+        assert!(matches!(&refused, ClientError::Refused(refusal) if refusal.code == 429), "{refused}");
+        given.abort();
     }
 
     #[test]

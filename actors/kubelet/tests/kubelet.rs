@@ -160,6 +160,25 @@ async fn a_node_registers_and_runs_pods_to_their_end() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_of_the_node_that_another_wrote_is_put_right() {
+    let node = Node::start();
+    let ready = |node: &Node| {
+        let own = node.api.read(Resource::NODES, "", "n1").unwrap_or_default();
+        let mut conditions = own.at("status").list("conditions").iter();
+        conditions.any(|own| own.text("type") == "Ready" && own.text("status") == "True")
+    };
+    node.until("the node is ready", ready).await;
+    // As the node lifecycle does after silence.
+    let mut object = node.api.read(Resource::NODES, "", "n1").unwrap();
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    let own = conditions.iter_mut().find(|own| own["type"] == "Ready").unwrap();
+    own["status"] = "Unknown".into();
+    node.api.put(Resource::NODES, object);
+    node.until("the node is ready again", ready).await;
+    node.stop().await;
+}
+
 fn path(text: &str) -> ActorPath {
     ActorPath::root().join(text.trim_start_matches('/')).unwrap()
 }

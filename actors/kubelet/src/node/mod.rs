@@ -73,12 +73,24 @@ pub(crate) async fn keep(shared: Arc<Shared>) -> String {
                 }
             }
         } else if let Ok(node) = bounded(shared.api.get(place(&name, ""))).await {
+            let overwritten = says_otherwise(&node, ready);
             shared.node.send_replace(Some(Arc::new(node)));
+            if overwritten {
+                written = None;
+                continue;
+            }
         }
         // A node that is not ready looks more often: it becomes ready soon.
         let pause = if ready { shared.config.status_update } else { RETRY_FIRST };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Somebody else says whether the node is ready, as the node lifecycle does while it hears nothing. Here it is known.
+fn says_otherwise(node: &Value, ready: bool) -> bool {
+    let mut conditions = node.at("status").list("conditions").iter();
+    let said = conditions.find(|condition| condition.text("type") == "Ready");
+    said.is_none_or(|said| said.text("status") != if ready { "True" } else { "False" })
 }
 
 /// The status without what changes at every beat.

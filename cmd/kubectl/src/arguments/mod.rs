@@ -3,8 +3,10 @@
 mod changes;
 mod common;
 mod create;
+mod network;
 mod operations;
 mod reads;
+mod set;
 mod streams;
 
 use std::path::PathBuf;
@@ -15,8 +17,10 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::changes::{Apply, Create, Delete, Edit, FromFiles, Marks, Patch, Scale, Taint};
 pub(crate) use self::common::{BadFlag, BadValue, DryRun, Files, Printing};
 pub(crate) use self::create::{CreateKind, CreateSecret};
+pub(crate) use self::network::{Attach, Expose, PortForward};
 pub(crate) use self::operations::{ApiResources, Auth, Drain, Node, Rollout, RolloutObjects, Version, Wait};
 pub(crate) use self::reads::{Describe, Explain, Get};
+pub(crate) use self::set::{Set, SetEnv, SetObjects};
 pub(crate) use self::streams::{Exec, Logs, Run};
 
 /// Controls the cluster. Commands, flags and output are those of upstream's kubectl.
@@ -92,6 +96,11 @@ fn request_timeout(text: &str) -> Result<Duration, BadFlag> {
 pub(crate) enum Command {
     /// Create a resource from a file or from stdin
     Create(Create),
+    /// Take a replication controller, service, deployment or pod and expose it as a new service
+    Expose(Box<Expose>),
+    /// Set specific features on objects
+    #[command(subcommand)]
+    Set(Set),
     /// Run a particular image on the cluster
     Run(Box<Run>),
     /// Get documentation for a resource
@@ -121,6 +130,11 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Execute a command in a container
     Exec(Exec),
+    /// Attach to a running container
+    Attach(Attach),
+    /// Forward one or more local ports to a pod
+    #[command(name = "port-forward")]
+    PortForward(PortForward),
     /// Inspect authorization
     #[command(subcommand)]
     Auth(Auth),

@@ -1,6 +1,7 @@
 //! One command per file.
 
 mod apply;
+mod attach;
 mod auth;
 mod create;
 mod delete;
@@ -10,6 +11,7 @@ mod drain;
 mod edit;
 mod exec;
 mod explain;
+mod expose;
 mod found;
 mod get;
 mod get_watch;
@@ -18,10 +20,13 @@ mod logs;
 mod marks;
 mod patch;
 mod pods;
+mod port_forward;
 mod rollout;
 mod rollout_history;
 mod run;
 mod scale;
+mod set;
+mod set_env;
 mod taint;
 mod wait;
 
@@ -46,6 +51,10 @@ pub(crate) async fn run(kubectl: Kubectl) -> Result<ExitCode, KubectlError> {
         Command::Apply(apply) => apply::run(&session, &apply).await?,
         Command::Create(create) => create::run(&session, &create).await?,
         Command::Run(run) => return run::run(&session, &run).await,
+        Command::Expose(expose) => expose::run(&session, &expose).await?,
+        Command::Set(set) => return set::run(&session, &set).await,
+        Command::Attach(attach) => return attach::run(&session, &attach).await,
+        Command::PortForward(forward) => port_forward::run(&session, &forward).await?,
         Command::Explain(explain) => explain::run(&session, &explain).await?,
         Command::Edit(edit) => edit::run(&session, &edit).await?,
         Command::Taint(taint) => taint::run(&session, &taint).await?,

@@ -3,6 +3,7 @@
 mod changes;
 mod common;
 mod create;
+mod generate;
 mod network;
 mod operations;
 mod reads;
@@ -17,8 +18,14 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::changes::{Apply, Create, Delete, Edit, FromFiles, Marks, Patch, Scale, Taint};
 pub(crate) use self::common::{BadFlag, BadValue, DryRun, Files, Printing};
 pub(crate) use self::create::{CreateKind, CreateSecret};
+pub(crate) use self::generate::{
+    Autoscale, ClusterRules, CreateService, CronJob, DisruptionBudget, Ingress, NamespacedSubjects,
+    PriorityClass, Quota, Rules, Subjects,
+};
 pub(crate) use self::network::{Attach, Expose, PortForward};
-pub(crate) use self::operations::{ApiResources, Auth, Drain, Node, Rollout, RolloutObjects, Version, Wait};
+pub(crate) use self::operations::{
+    ApiResources, Auth, Certificate, ConfigCommand, Drain, Node, Rollout, RolloutObjects, Version, Wait,
+};
 pub(crate) use self::reads::{Describe, Explain, Get};
 pub(crate) use self::set::{Set, SetEnv, SetObjects};
 pub(crate) use self::streams::{Exec, Logs, Run};
@@ -116,6 +123,17 @@ pub(crate) enum Command {
     Rollout(Rollout),
     /// Set a new size for a deployment, replica set, or replication controller
     Scale(Scale),
+    /// Creates an autoscaler that automatically chooses and sets the number of pods
+    Autoscale(Autoscale),
+    /// Modify certificate resources
+    #[command(subcommand)]
+    Certificate(Certificate),
+    /// Display addresses of the control plane and services
+    #[command(name = "cluster-info")]
+    ClusterInfo,
+    /// Modify kubeconfig files
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Mark node as unschedulable
     Cordon(Node),
     /// Mark node as schedulable

@@ -3,7 +3,12 @@
 mod apply;
 mod attach;
 mod auth;
+mod autoscale;
+mod certificate;
+mod config;
 mod create;
+mod create_access;
+mod create_objects;
 mod delete;
 mod describe;
 mod describe_service;
@@ -32,18 +37,34 @@ mod wait;
 
 use std::process::ExitCode;
 
-use crate::arguments::{Command, Kubectl};
+use crate::arguments::{Command, CreateKind, Kubectl};
 use crate::error::KubectlError;
 use crate::session::Session;
 
+/// Gives the users of `--user` to a command that binds them: there the flag names no user of the kubeconfig.
+pub(crate) fn bind_users(kubectl: &mut Kubectl) {
+    let Command::Create(create) = &mut kubectl.command else { return };
+    let subjects = match &mut create.kind {
+        Some(CreateKind::Rolebinding(binding)) => &mut binding.subjects,
+        Some(CreateKind::Clusterrolebinding(subjects)) => subjects,
+        _ => return,
+    };
+    subjects.users = std::mem::take(&mut kubectl.connection.user);
+}
+
 /// Runs a command.
-pub(crate) async fn run(kubectl: Kubectl) -> Result<ExitCode, KubectlError> {
+pub(crate) async fn run(mut kubectl: Kubectl) -> Result<ExitCode, KubectlError> {
     if let Command::Version(version) = &kubectl.command
         && version.client
     {
         info::version(None, version).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Config(command) = &kubectl.command {
+        config::run(&kubectl.connection, command)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    bind_users(&mut kubectl);
     let session = Session::open(&kubectl.connection).await?;
     match kubectl.command {
         Command::Get(get) => get::run(&session, &get).await?,
@@ -68,6 +89,10 @@ pub(crate) async fn run(kubectl: Kubectl) -> Result<ExitCode, KubectlError> {
         Command::Exec(exec) => return exec::run(&session, &exec).await,
         Command::Rollout(rollout) => rollout::run(&session, &rollout).await?,
         Command::Wait(wait) => wait::run(&session, &wait).await?,
+        Command::Autoscale(autoscale) => autoscale::run(&session, &autoscale).await?,
+        Command::Certificate(certificate) => certificate::run(&session, &certificate).await?,
+        Command::ClusterInfo => info::cluster_info(&session).await?,
+        Command::Config(command) => config::run(&kubectl.connection, &command)?,
         Command::Cordon(node) => _ = drain::cordon(&session, &node, true).await?,
         Command::Uncordon(node) => _ = drain::cordon(&session, &node, false).await?,
         Command::Drain(drain) => drain::run(&session, &drain).await?,

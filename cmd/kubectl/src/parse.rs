@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn complaints_are_upstreams() {
         for (line, expected) in [
-            ("stop", "error: unknown command \"stop\" for \"kubectl\""),
+            ("stop", "error: unknown command \"stop\" for \"kubectl\"\n\nDid you mean this?\n\ttop\n"),
             ("gett", "error: unknown command \"gett\" for \"kubectl\"\n\nDid you mean this?\n\tget\n\tset\n"),
             ("nonsense", "error: unknown command \"nonsense\" for \"kubectl\""),
             ("get --foo", "error: unknown flag: --foo\nSee 'kubectl get --help' for usage."),

@@ -24,7 +24,8 @@ pub(crate) use self::generate::{
 };
 pub(crate) use self::network::{Attach, Expose, PortForward};
 pub(crate) use self::operations::{
-    ApiResources, Auth, Certificate, ConfigCommand, Drain, Node, Rollout, RolloutObjects, Version, Wait,
+    ApiResources, Auth, Certificate, ConfigCommand, Drain, Node, Rollout, RolloutObjects, Top, TopWanted,
+    Version, Wait,
 };
 pub(crate) use self::reads::{Describe, Explain, Get};
 pub(crate) use self::set::{Set, SetEnv, SetObjects};
@@ -134,6 +135,9 @@ pub(crate) enum Command {
     /// Modify kubeconfig files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Display resource (CPU/memory) usage
+    #[command(subcommand)]
+    Top(Top),
     /// Mark node as unschedulable
     Cordon(Node),
     /// Mark node as schedulable

@@ -272,3 +272,38 @@ pub(crate) struct Requests {
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Top {
+    /// Display resource (CPU/memory) usage of nodes
+    #[command(alias = "nodes", alias = "no")]
+    Node(TopWanted),
+    /// Display resource (CPU/memory) usage of pods
+    #[command(alias = "pods", alias = "po")]
+    Pod {
+        #[command(flatten)]
+        wanted: TopWanted,
+        /// Across all namespaces
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+        /// Print usage of containers within a pod
+        #[arg(long)]
+        containers: bool,
+    },
+}
+
+/// What `top` shows.
+#[derive(Args, Debug)]
+pub(crate) struct TopWanted {
+    /// NAME
+    pub(crate) name: Option<String>,
+    /// Selector (label query) to filter on
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<String>,
+    /// Sort by cpu or memory
+    #[arg(long, default_value = "")]
+    pub(crate) sort_by: String,
+    /// Print output without headers
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+}

@@ -33,6 +33,7 @@ mod scale;
 mod set;
 mod set_env;
 mod taint;
+mod top;
 mod wait;
 
 use std::process::ExitCode;
@@ -93,6 +94,7 @@ pub(crate) async fn run(mut kubectl: Kubectl) -> Result<ExitCode, KubectlError> 
         Command::Certificate(certificate) => certificate::run(&session, &certificate).await?,
         Command::ClusterInfo => info::cluster_info(&session).await?,
         Command::Config(command) => config::run(&kubectl.connection, &command)?,
+        Command::Top(top) => top::run(&session, &top).await?,
         Command::Cordon(node) => _ = drain::cordon(&session, &node, true).await?,
         Command::Uncordon(node) => _ = drain::cordon(&session, &node, false).await?,
         Command::Drain(drain) => drain::run(&session, &drain).await?,

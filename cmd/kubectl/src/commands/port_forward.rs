@@ -58,7 +58,7 @@ async fn service(session: &Session, word: &str) -> Result<Option<Value>, Kubectl
     }
 }
 
-/// Where to listen, and whether it has to work: one of localhost's two addresses is enough.
+/// Where to listen; localhost has two addresses.
 fn addresses(given: &[String]) -> Result<Vec<IpAddr>, KubectlError> {
     let mut addresses = Vec::new();
     for address in given {
@@ -155,17 +155,20 @@ async fn serve(
     let (lost, mut losses) = mpsc::channel(1);
     let mut listening = 0;
     for pair in pairs {
+        // Any port means one port, the same on all addresses.
+        let mut wanted = pair.local;
         for address in addresses {
-            let listener = match TcpListener::bind((*address, pair.local)).await {
+            let listener = match TcpListener::bind((*address, wanted)).await {
                 Ok(listener) => listener,
                 Err(error) => {
                     // One of the two of localhost, as a machine without IPv6 has it, is enough.
-                    eprintln!("Unable to listen on port {}: {error}", pair.local);
+                    eprintln!("Unable to listen on port {wanted}: {error}");
                     continue;
                 }
             };
             let local = listener.local_addr().map_err(|error| KubectlError::Io(error.to_string()))?;
             write(&format!("Forwarding from {local} -> {}\n", pair.remote))?;
+            wanted = local.port();
             listening += 1;
             let api: Api<Pod> = Api::namespaced(session.rest.client().clone(), &session.namespace);
             let (name, lost, remote) = (name.to_owned(), lost.clone(), pair.remote);

@@ -178,6 +178,8 @@ pub(crate) enum Command {
     /// Print the supported API versions on the server
     #[command(name = "api-versions")]
     ApiVersions,
+    /// Print the list of flags inherited by all commands
+    Options,
     /// Print the client and server version information
     Version(Version),
 }

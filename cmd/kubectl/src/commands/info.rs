@@ -1,9 +1,10 @@
 //! `api-resources`, `api-versions` and `version`
 
+use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use trireme_client::Ask;
 
-use crate::arguments::{ApiResources, Version};
+use crate::arguments::{ApiResources, Kubectl, Version};
 use crate::error::KubectlError;
 use crate::output::{Grid, indented, write};
 use crate::session::Session;
@@ -57,6 +58,23 @@ pub(super) async fn api_versions(session: &Session) -> Result<(), KubectlError> 
     versions.sort();
     versions.dedup();
     write(&versions.iter().map(|version| format!("{version}\n")).collect::<String>())
+}
+
+/// `options`
+pub(super) fn options() -> Result<(), KubectlError> {
+    write(&inherited(&Kubectl::command()))
+}
+
+/// The flags that any command takes, each with what it is for.
+fn inherited(command: &clap::Command) -> String {
+    let mut out = "The following options can be passed to any command:\n\n".to_owned();
+    for flag in command.get_arguments().filter(|flag| flag.is_global_set()) {
+        let Some(long) = flag.get_long() else { continue };
+        let lead = flag.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        out.push_str(&format!("    {lead}--{long}:\n\t{help}\n\n"));
+    }
+    out
 }
 
 /// `cluster-info`
@@ -134,6 +152,13 @@ fn platform() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_of_any_command_are_listed() {
+        let text = inherited(&Kubectl::command());
+        assert!(text.contains("    -n, --namespace:\n\tThe namespace scope of this request\n"), "{text}");
+        assert!(text.contains("        --context:\n"), "{text}");
+    }
 
     #[test]
     fn services_of_the_cluster_are_reached_through_the_server() {

@@ -61,6 +61,10 @@ pub(crate) async fn run(mut kubectl: Kubectl) -> Result<ExitCode, KubectlError> 
         info::version(None, version).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Options = &kubectl.command {
+        info::options()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Command::Config(command) = &kubectl.command {
         config::run(&kubectl.connection, command)?;
         return Ok(ExitCode::SUCCESS);
@@ -100,6 +104,7 @@ pub(crate) async fn run(mut kubectl: Kubectl) -> Result<ExitCode, KubectlError> 
         Command::Drain(drain) => drain::run(&session, &drain).await?,
         Command::Auth(auth) => return auth::run(&session, &auth).await,
         Command::ApiResources(wanted) => info::api_resources(&session, &wanted).await?,
+        Command::Options => info::options()?,
         Command::ApiVersions => info::api_versions(&session).await?,
         Command::Version(version) => info::version(Some(&session), &version).await?,
     }

@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn complaints_are_upstreams() {
         for (line, expected) in [
-            ("stop", "error: unknown command \"stop\" for \"kubectl\""),
-            ("gett", "error: unknown command \"gett\" for \"kubectl\"\n\nDid you mean this?\n\tget\n"),
+            ("stop", "error: unknown command \"stop\" for \"kubectl\"\n\nDid you mean this?\n\ttop\n"),
+            ("gett", "error: unknown command \"gett\" for \"kubectl\"\n\nDid you mean this?\n\tget\n\tset\n"),
             ("nonsense", "error: unknown command \"nonsense\" for \"kubectl\""),
             ("get --foo", "error: unknown flag: --foo\nSee 'kubectl get --help' for usage."),
             ("get -Z", "error: unknown shorthand flag: 'Z' in -Z\nSee 'kubectl get --help' for usage."),

@@ -6,6 +6,10 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::common::duration;
+use super::generate::{
+    ClusterRules, CreateService, CronJob, DisruptionBudget, Ingress, NamespacedSubjects, PriorityClass,
+    Quota, Rules, Subjects,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CreateKind {
@@ -59,6 +63,32 @@ pub(crate) enum CreateKind {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Create a cron job with the specified name
+    #[command(alias = "cj")]
+    Cronjob(CronJob),
+    /// Create a service using a specified subcommand
+    #[command(alias = "svc", subcommand)]
+    Service(CreateService),
+    /// Create a role with single rule
+    Role(Rules),
+    /// Create a cluster role
+    Clusterrole(ClusterRules),
+    /// Create a role binding for a particular role or cluster role
+    Rolebinding(NamespacedSubjects),
+    /// Create a cluster role binding for a particular cluster role
+    Clusterrolebinding(Subjects),
+    /// Create a quota with the specified name
+    #[command(alias = "resourcequota")]
+    Quota(Quota),
+    /// Create a pod disruption budget with the specified name
+    #[command(alias = "pdb")]
+    Poddisruptionbudget(DisruptionBudget),
+    /// Create a priority class with the specified name
+    #[command(alias = "pc")]
+    Priorityclass(PriorityClass),
+    /// Create an ingress with the specified name
+    #[command(alias = "ing")]
+    Ingress(Box<Ingress>),
     /// Request a service account token
     Token {
         name: String,

@@ -3,8 +3,11 @@
 mod changes;
 mod common;
 mod create;
+mod generate;
+mod network;
 mod operations;
 mod reads;
+mod set;
 mod streams;
 
 use std::path::PathBuf;
@@ -15,8 +18,17 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::changes::{Apply, Create, Delete, Edit, FromFiles, Marks, Patch, Scale, Taint};
 pub(crate) use self::common::{BadFlag, BadValue, DryRun, Files, Printing};
 pub(crate) use self::create::{CreateKind, CreateSecret};
-pub(crate) use self::operations::{ApiResources, Auth, Drain, Node, Rollout, RolloutObjects, Version, Wait};
+pub(crate) use self::generate::{
+    Autoscale, ClusterRules, CreateService, CronJob, DisruptionBudget, Ingress, NamespacedSubjects,
+    PriorityClass, Quota, Rules, Subjects,
+};
+pub(crate) use self::network::{Attach, Expose, PortForward};
+pub(crate) use self::operations::{
+    ApiResources, Auth, Certificate, ConfigCommand, Drain, Node, Rollout, RolloutObjects, Top, TopWanted,
+    Version, Wait,
+};
 pub(crate) use self::reads::{Describe, Explain, Get};
+pub(crate) use self::set::{Set, SetEnv, SetObjects};
 pub(crate) use self::streams::{Exec, Logs, Run};
 
 /// Controls the cluster. Commands, flags and output are those of upstream's kubectl.
@@ -92,6 +104,11 @@ fn request_timeout(text: &str) -> Result<Duration, BadFlag> {
 pub(crate) enum Command {
     /// Create a resource from a file or from stdin
     Create(Create),
+    /// Take a replication controller, service, deployment or pod and expose it as a new service
+    Expose(Box<Expose>),
+    /// Set specific features on objects
+    #[command(subcommand)]
+    Set(Set),
     /// Run a particular image on the cluster
     Run(Box<Run>),
     /// Get documentation for a resource
@@ -107,6 +124,20 @@ pub(crate) enum Command {
     Rollout(Rollout),
     /// Set a new size for a deployment, replica set, or replication controller
     Scale(Scale),
+    /// Creates an autoscaler that automatically chooses and sets the number of pods
+    Autoscale(Autoscale),
+    /// Modify certificate resources
+    #[command(subcommand)]
+    Certificate(Certificate),
+    /// Display addresses of the control plane and services
+    #[command(name = "cluster-info")]
+    ClusterInfo,
+    /// Modify kubeconfig files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Display resource (CPU/memory) usage
+    #[command(subcommand)]
+    Top(Top),
     /// Mark node as unschedulable
     Cordon(Node),
     /// Mark node as schedulable
@@ -121,6 +152,11 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Execute a command in a container
     Exec(Exec),
+    /// Attach to a running container
+    Attach(Attach),
+    /// Forward one or more local ports to a pod
+    #[command(name = "port-forward")]
+    PortForward(PortForward),
     /// Inspect authorization
     #[command(subcommand)]
     Auth(Auth),
@@ -142,6 +178,8 @@ pub(crate) enum Command {
     /// Print the supported API versions on the server
     #[command(name = "api-versions")]
     ApiVersions,
+    /// Print the list of flags inherited by all commands
+    Options,
     /// Print the client and server version information
     Version(Version),
 }

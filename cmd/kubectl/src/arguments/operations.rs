@@ -208,3 +208,102 @@ pub(crate) struct Version {
     #[arg(short, long, default_value = "")]
     pub(crate) output: String,
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Display merged kubeconfig settings or a specified kubeconfig file
+    View {
+        /// Display raw byte data and sensitive data
+        #[arg(long)]
+        raw: bool,
+        /// Remove all information not used by current-context from the output
+        #[arg(long)]
+        minify: bool,
+        /// Output format: json, yaml, jsonpath=...
+        #[arg(short, long, default_value = "yaml")]
+        output: String,
+    },
+    /// Display the current-context
+    #[command(name = "current-context")]
+    CurrentContext,
+    /// Describe one or many contexts
+    #[command(name = "get-contexts")]
+    GetContexts {
+        names: Vec<String>,
+        /// Output format: name
+        #[arg(short, long)]
+        output: Option<String>,
+        /// Don't print headers
+        #[arg(long)]
+        no_headers: bool,
+    },
+    /// Set the current-context in a kubeconfig file
+    #[command(name = "use-context", alias = "use")]
+    UseContext { name: String },
+    /// Set a context entry in kubeconfig: its --cluster, --user and --namespace
+    #[command(name = "set-context")]
+    SetContext {
+        name: Option<String>,
+        /// Modify the current context
+        #[arg(long)]
+        current: bool,
+    },
+    /// Delete the specified context from the kubeconfig
+    #[command(name = "delete-context")]
+    DeleteContext { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Certificate {
+    /// Approve a certificate signing request
+    Approve(Requests),
+    /// Deny a certificate signing request
+    Deny(Requests),
+}
+
+/// Certificate signing requests to judge.
+#[derive(Args, Debug)]
+pub(crate) struct Requests {
+    /// Names
+    pub(crate) names: Vec<String>,
+    /// Update the CSR even if it is already approved or denied
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Top {
+    /// Display resource (CPU/memory) usage of nodes
+    #[command(alias = "nodes", alias = "no")]
+    Node(TopWanted),
+    /// Display resource (CPU/memory) usage of pods
+    #[command(alias = "pods", alias = "po")]
+    Pod {
+        #[command(flatten)]
+        wanted: TopWanted,
+        /// Across all namespaces
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+        /// Print usage of containers within a pod
+        #[arg(long)]
+        containers: bool,
+    },
+}
+
+/// What `top` shows.
+#[derive(Args, Debug)]
+pub(crate) struct TopWanted {
+    /// NAME
+    pub(crate) name: Option<String>,
+    /// Selector (label query) to filter on
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<String>,
+    /// Sort by cpu or memory
+    #[arg(long, default_value = "")]
+    pub(crate) sort_by: String,
+    /// Print output without headers
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+}

@@ -7,6 +7,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::apply::Place;
+use super::{create_access, create_objects};
 use crate::arguments::{Create, CreateKind, CreateSecret, DryRun, FromFiles};
 use crate::error::{Failures, KubectlError};
 use crate::files;
@@ -115,6 +116,16 @@ async fn generated(session: &Session, kind: &CreateKind) -> Result<Value, Kubect
         CreateKind::Job { name, image, from, command } => {
             job(session, name, image.as_deref(), from.as_deref(), command).await?
         }
+        CreateKind::Cronjob(job) => create_objects::cron_job(job)?,
+        CreateKind::Service(service) => create_objects::service(service)?,
+        CreateKind::Role(rules) => create_access::role(rules, session.catalogue().await?)?,
+        CreateKind::Clusterrole(role) => create_access::cluster_role(role, session.catalogue().await?)?,
+        CreateKind::Rolebinding(binding) => create_access::role_binding(binding)?,
+        CreateKind::Clusterrolebinding(subjects) => create_access::cluster_role_binding(subjects)?,
+        CreateKind::Quota(quota) => create_objects::quota(quota)?,
+        CreateKind::Poddisruptionbudget(budget) => create_objects::budget(budget)?,
+        CreateKind::Priorityclass(class) => create_objects::priority(class),
+        CreateKind::Ingress(ingress) => create_objects::ingress(ingress)?,
         CreateKind::Token { .. } => return Err(KubectlError::usage("a token is requested, not stored")),
     })
 }

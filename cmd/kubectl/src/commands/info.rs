@@ -1,9 +1,10 @@
 //! `api-resources`, `api-versions` and `version`
 
+use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use trireme_client::Ask;
 
-use crate::arguments::{ApiResources, Version};
+use crate::arguments::{ApiResources, Kubectl, Version};
 use crate::error::KubectlError;
 use crate::output::{Grid, indented, write};
 use crate::session::Session;
@@ -59,6 +60,55 @@ pub(super) async fn api_versions(session: &Session) -> Result<(), KubectlError> 
     write(&versions.iter().map(|version| format!("{version}\n")).collect::<String>())
 }
 
+/// `options`
+pub(super) fn options() -> Result<(), KubectlError> {
+    write(&inherited(&Kubectl::command()))
+}
+
+/// The flags that any command takes, each with what it is for.
+fn inherited(command: &clap::Command) -> String {
+    let mut out = "The following options can be passed to any command:\n\n".to_owned();
+    for flag in command.get_arguments().filter(|flag| flag.is_global_set()) {
+        let Some(long) = flag.get_long() else { continue };
+        let lead = flag.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        out.push_str(&format!("    {lead}--{long}:\n\t{help}\n\n"));
+    }
+    out
+}
+
+/// `cluster-info`
+pub(super) async fn cluster_info(session: &Session) -> Result<(), KubectlError> {
+    let kind = session.catalogue().await?.find("services")?;
+    let selector = [("labelSelector", "kubernetes.io/cluster-service=true")];
+    let services = session.list(kind, Some("kube-system"), &selector).await?;
+    write(&whereabouts(session.rest.server(), &services))
+}
+
+/// Where the control plane and the cluster's own services are.
+fn whereabouts(server: &str, services: &[Value]) -> String {
+    let server = server.trim_end_matches('/');
+    let mut out = format!("Kubernetes control plane is running at {server}\n");
+    for service in services {
+        let metadata = &service["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let shown = metadata["labels"]["kubernetes.io/name"].as_str().unwrap_or(name);
+        let namespace = metadata["namespace"].as_str().unwrap_or_default();
+        let port = &service["spec"]["ports"][0];
+        let mut link = name.to_owned();
+        if let Some(port) = port["name"].as_str().filter(|name| !name.is_empty()) {
+            link = format!("{link}:{port}");
+        }
+        if port["port"] == 443 || port["name"] == "https" {
+            link = format!("https:{link}{}", if link.contains(':') { "" } else { ":" });
+        }
+        out.push_str(&format!(
+            "{shown} is running at {server}/api/v1/namespaces/{namespace}/services/{link}/proxy\n"
+        ));
+    }
+    out
+}
+
 /// `version`; without a session only the client's.
 pub(super) async fn version(session: Option<&Session>, wanted: &Version) -> Result<(), KubectlError> {
     let client = json!({"gitVersion": format!("v{}", env!("CARGO_PKG_VERSION")), "platform": platform(),
@@ -97,4 +147,27 @@ fn platform() -> String {
         other => other,
     };
     format!("{}/{machine}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_any_command_are_listed() {
+        let text = inherited(&Kubectl::command());
+        assert!(text.contains("    -n, --namespace:\n\tThe namespace scope of this request\n"), "{text}");
+        assert!(text.contains("        --context:\n"), "{text}");
+    }
+
+    #[test]
+    fn services_of_the_cluster_are_reached_through_the_server() {
+        let services = [json!({"metadata": {"name": "kube-dns", "namespace": "kube-system",
+            "labels": {"kubernetes.io/name": "CoreDNS"}}, "spec": {"ports": [{"name": "dns", "port": 53}]}})];
+        assert_eq!(
+            whereabouts("https://h:6443/", &services),
+            "Kubernetes control plane is running at https://h:6443\n\
+             CoreDNS is running at https://h:6443/api/v1/namespaces/kube-system/services/kube-dns:dns/proxy\n"
+        );
+    }
 }

@@ -35,6 +35,17 @@ pub(super) async fn find(
     Ok(found)
 }
 
+/// The pod that a command takes when several are meant: one that runs and is ready, else one that runs, else the first.
+pub(super) fn best(found: &[Value]) -> Option<&Value> {
+    let rank = |pod: &Value| {
+        let runs = pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let ready = conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+        (!runs, !ready)
+    };
+    found.iter().min_by_key(|pod| rank(pod))
+}
+
 /// The pods of a workload or service, as a selector's text.
 pub(super) fn selector_of(object: &Value) -> Option<String> {
     let selector = &object["spec"]["selector"];
@@ -94,6 +105,15 @@ pub(super) fn containers<'a>(pod: &'a Value, list: &str) -> Vec<&'a str> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_pod_that_serves_is_taken() {
+        let pod = |phase: &str, ready: &str| json!({"status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]}});
+        let found = [pod("Pending", "False"), pod("Running", "False"), pod("Running", "True")];
+        assert_eq!(best(&found), Some(&found[2]));
+        assert_eq!(best(&found[..2]), Some(&found[1]));
+        assert_eq!(best(&[]), None);
+    }
 
     #[test]
     fn selectors_of_workloads_and_services() {

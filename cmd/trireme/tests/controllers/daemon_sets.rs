@@ -66,7 +66,9 @@ fn every_node_that_is_selected_and_tolerated_has_one_pod() {
         ground
             .until_object("the status says so", &agent(), |set| {
                 let of = |name: &str| &set["status"][name];
-                *of("desiredNumberScheduled") == 1 && *of("numberReady") == 1 && *of("numberMisscheduled") == 0
+                *of("desiredNumberScheduled") == 1
+                    && *of("numberReady") == 1
+                    && *of("numberMisscheduled") == 0
             })
             .await;
     });

@@ -3,21 +3,24 @@
 use serde_json::Value;
 use trireme_schema::view::View;
 
-use super::effect::Op;
 use super::state::PodWorker;
 
 impl PodWorker {
-    /// While the node was not heard of, the cluster called the pod not ready: the status that was written last is written
-    /// again. Looked for with each version of the pod and with each list of the runtime that was not asked for.
-    pub(super) fn heed_overwriting(&mut self) {
-        let is_ready = |status: &Value, word: &str| {
-            let mut ready = status.list("conditions").iter().filter(|own| own.text("type") == "Ready");
-            ready.any(|own| own.text("status") == word)
+    /// Somebody else says whether the pod is ready, as the node lifecycle does while the node is silent; here it is known.
+    /// True once for each version of the pod: after a write the API goes on to show the old one for a while.
+    pub(super) fn is_overwritten(&self) -> bool {
+        let ready = |status: &Value| {
+            let mut conditions = status.list("conditions").iter();
+            let ready = conditions.find(|condition| condition.text("type") == "Ready");
+            ready.map(|condition| condition.text("status").to_owned())
         };
-        let idle = !self.has_op(|op| matches!(op, Op::WriteStatus(_)));
-        let ours = self.written.as_ref().is_some_and(|written| is_ready(written, "True"));
-        if idle && ours && is_ready(self.pod.at("status"), "False") {
-            self.written = None;
-        }
+        let said = ready(self.pod.at("status"));
+        let differs = said.is_some() && self.written.as_ref().is_some_and(|written| ready(written) != said);
+        differs && self.righted.as_deref() != Some(self.version())
+    }
+
+    /// The version of the pod that the API showed last.
+    pub(super) fn version(&self) -> &str {
+        self.pod.at("metadata").text("resourceVersion")
     }
 }

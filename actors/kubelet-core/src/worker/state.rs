@@ -100,6 +100,8 @@ pub struct PodWorker {
     pub(super) start_time: Option<Tick>,
     /// What was last written and taken, and what the API had before that.
     pub(super) written: Option<Value>,
+    /// The pod's version in the API for which the status was written last.
+    pub(super) righted: Option<String>,
     pub(super) status_retry: Retry,
     /// What is known differs from what was written.
     pub(super) status_dirty: bool,
@@ -148,6 +150,7 @@ impl PodWorker {
             cleanup_retry: Retry::default(),
             start_time,
             written: None,
+            righted: None,
             status_retry: Retry::default(),
             status_dirty: true,
             resizes: BTreeMap::new(),
@@ -223,7 +226,6 @@ impl PodWorker {
     fn desired(&mut self, pod: Arc<Value>) {
         if pod::uid(&pod) == pod::uid(&self.pod) {
             self.pod = pod;
-            self.heed_overwriting();
         }
     }
 
@@ -291,10 +293,6 @@ impl PodWorker {
             }
         };
         self.observe_retry.succeeded();
-        if self.next_relist <= now {
-            // It may have come while another status was on its way.
-            self.heed_overwriting();
-        }
         self.next_relist = now + self.config.relist;
         if !self.observe_stale {
             let sandboxes: BTreeSet<_> = observation.sandboxes.iter().map(|own| own.id.clone()).collect();

@@ -25,13 +25,14 @@ impl PodWorker {
         }
         self.start_time.get_or_insert(now);
         let status = self.status(now);
-        self.status_dirty = self.written.as_ref() != Some(&status);
+        self.status_dirty = self.is_overwritten() || self.written.as_ref() != Some(&status);
         if !self.status_dirty || self.has_op(|op| matches!(op, Op::WriteStatus(_))) {
             return;
         }
         if !self.status_retry.is_due(now) {
             return self.wake_at(self.status_retry.at);
         }
+        self.righted = Some(self.version().to_owned());
         self.issue(Op::WriteStatus(Box::new(status)), out);
     }
 

@@ -407,6 +407,7 @@ fn a_pod_that_was_called_not_ready_meanwhile_is_told_ready_again() {
     let conditions = world.pod["status"]["conditions"].as_array_mut().expect("it was written");
     let ready = conditions.iter_mut().find(|own| own["type"] == "Ready").expect("it was written");
     ready["status"] = "False".into();
+    world.pod["metadata"]["resourceVersion"] = "7".into();
     world.sync();
     world.run_until("ready again", |world| world.condition("Ready") == "True");
 }

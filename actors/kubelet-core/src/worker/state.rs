@@ -119,6 +119,8 @@ pub struct PodWorker {
     pub(super) start_time: Option<Tick>,
     /// What was last written and taken, and what the API had before that.
     pub(super) written: Option<Value>,
+    /// The pod's version in the API for which the status was written last.
+    pub(super) righted: Option<String>,
     pub(super) status_retry: Retry,
     /// What is known differs from what was written.
     pub(super) status_dirty: bool,
@@ -167,6 +169,7 @@ impl PodWorker {
             cleanup_retry: Retry::default(),
             start_time,
             written: None,
+            righted: None,
             status_retry: Retry::default(),
             status_dirty: true,
             resizes: BTreeMap::new(),
@@ -242,9 +245,6 @@ impl PodWorker {
     fn desired(&mut self, pod: Arc<Value>) {
         if pod::uid(&pod) == pod::uid(&self.pod) {
             self.pod = pod;
-            if self.is_overwritten() {
-                self.written = None;
-            }
         }
     }
 

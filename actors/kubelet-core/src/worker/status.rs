@@ -25,18 +25,22 @@ impl PodWorker {
         }
         self.start_time.get_or_insert(now);
         let status = self.status(now);
-        self.status_dirty = self.written.as_ref() != Some(&status);
+        // Once for each form that the API shows: after a write it shows the old one for a while.
+        let version = self.pod.at("metadata").text("resourceVersion");
+        let overwritten = self.is_overwritten() && self.righted.as_deref() != Some(version);
+        self.status_dirty = overwritten || self.written.as_ref() != Some(&status);
         if !self.status_dirty || self.has_op(|op| matches!(op, Op::WriteStatus(_))) {
             return;
         }
         if !self.status_retry.is_due(now) {
             return self.wake_at(self.status_retry.at);
         }
+        self.righted = Some(self.pod.at("metadata").text("resourceVersion").to_owned());
         self.issue(Op::WriteStatus(Box::new(status)), out);
     }
 
     /// Somebody else says whether the pod is ready, as the node lifecycle does while the node is silent. Here it is known.
-    pub(super) fn is_overwritten(&self) -> bool {
+    fn is_overwritten(&self) -> bool {
         let ready = |status: &Value| {
             let mut conditions = status.list("conditions").iter();
             let ready = conditions.find(|condition| condition.text("type") == "Ready");

@@ -404,6 +404,7 @@ fn readiness_that_another_wrote_is_put_right() {
     let conditions = world.pod["status"]["conditions"].as_array_mut().expect("conditions");
     let ready = conditions.iter_mut().find(|condition| condition["type"] == "Ready").expect("one");
     ready["status"] = "False".into();
+    world.pod["metadata"]["resourceVersion"] = "7".into();
     assert_eq!(world.condition("Ready"), "False");
     world.sync();
     world.run_until("ready again", |world| world.condition("Ready") == "True");

@@ -196,6 +196,16 @@ async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T
     tokio::time::timeout(API_LIMIT, call).await.unwrap_or(Err(late))
 }
 
+/// A patch merges lists of addresses with what is there; after a new sandbox the old ones must go.
+fn whole_addresses(mut status: Value) -> Value {
+    for list in ["podIPs", "hostIPs"] {
+        if let Some(addresses) = status.get_mut(list).and_then(Value::as_array_mut) {
+            addresses.insert(0, json!({"$patch": "replace"}));
+        }
+    }
+    status
+}
+
 async fn write_status(shared: &Shared, pod: &Value, patch: Value) -> Result<(), String> {
     let uid = pod::uid(pod);
     if let Some(entry) = shared.pods.lock().get_mut(uid) {
@@ -212,7 +222,7 @@ async fn write_status(shared: &Shared, pod: &Value, patch: Value) -> Result<(), 
             }
         },
     };
-    let body = json!({"metadata": {"uid": api_uid}, "status": patch});
+    let body = json!({"metadata": {"uid": api_uid}, "status": whole_addresses(patch)});
     let place = |subresource: &'static str| Place {
         resource: Resource::PODS,
         namespace: pod::namespace(pod),
@@ -250,5 +260,19 @@ async fn delete_pod(shared: &Shared, pod: &Value) -> Result<(), String> {
     match bounded(shared.api.delete(place, options)).await {
         Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.to_string()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_an_earlier_sandbox_go() {
+        let status = whole_addresses(json!({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]}));
+        assert_eq!(
+            status,
+            json!({"podIP": "10.0.0.2", "podIPs": [{"$patch": "replace"}, {"ip": "10.0.0.2"}]})
+        );
     }
 }

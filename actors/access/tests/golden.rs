@@ -2,7 +2,7 @@
 //! authenticate, impersonate, authorize, then reviews and writes of RBAC objects. Cases that need more (admission, other
 //! kinds' bodies) are counted as skipped.
 //!
-//! The corpus lies beside the repository (`../shared/golden/dev`) or where `TRIREME_GOLDEN` says; without it the test says
+//! The corpus lies beside the repository (`../shared/golden`) or where `TRIREME_GOLDEN` says; without it the test says
 //! so and passes. The number of exact cases may not fall below [`RATCHET`].
 
 mod golden_support;
@@ -17,8 +17,8 @@ use serde_json::Value;
 const RATCHET: [(&str, usize); 3] = [("auth", 84), ("bootstrap", 98), ("subresources", 10)];
 
 fn corpus() -> Option<PathBuf> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/dev");
-    let root = std::env::var_os("TRIREME_GOLDEN").map_or(here, PathBuf::from);
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden");
+    let root = std::env::var_os("TRIREME_GOLDEN").map_or(here, PathBuf::from).join("dev");
     root.is_dir().then_some(root)
 }
 

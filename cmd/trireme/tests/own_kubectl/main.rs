@@ -19,8 +19,6 @@ struct Step {
     exit: i32,
     out: String,
     err: String,
-    /// Upstream's text is another one here; the script says why.
-    ours_alone: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -30,8 +28,8 @@ struct Outcome {
     err: String,
 }
 
-/// `> arguments`, `< input`, `editor ...`, `exit N`, `= line of output`, `~ end of output without a line's end`, `e line of errors`, `ours why`; blanks in one
-/// argument are written as `_`.
+/// `> arguments`, `< input`, `editor ...`, `exit N`, `= line of output`, `~ end of output without a line's end`,
+/// `e line of errors`; blanks in one argument are written as `_`.
 fn parse(text: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -49,7 +47,6 @@ fn parse(text: &str) -> Vec<Step> {
             "e" => step.err += &format!("{rest}\n"),
             "exit" => step.exit = rest.parse().expect("an exit code"),
             "editor" => step.editor = Some(rest.to_owned()),
-            "ours" => step.ours_alone = true,
             other => panic!("not understood: {other:?} in {line:?}"),
         }
     }
@@ -107,7 +104,7 @@ fn commands_print_what_upstreams_print() {
         let same = outcome.code == other.code
             && comparable(&outcome.out) == comparable(&other.out)
             && comparable(&outcome.err) == comparable(&other.err);
-        if !same && !step.ours_alone {
+        if !same {
             failed.push(format!("{}: {outcome:#?}\n  but upstream {other:#?}", step.arguments.join(" ")));
         }
     }

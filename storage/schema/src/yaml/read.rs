@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::scalar;
-/// Deepest nesting, in levels. The scanner looks at every open bracket at every token: more would keep it busy for long.
-const DEPTH_LEVELS: usize = 1_000;
+use crate::limits::JSON_DEPTH_LEVELS;
+
 /// Most values in one document once its aliases are written out.
 const VALUES: usize = 1_000_000;
 /// Most repeated keys reported.
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Value, YamlError> {
-        if depth > DEPTH_LEVELS {
+        if depth > JSON_DEPTH_LEVELS {
             return Err(YamlError("exceeded max depth".to_owned()));
         }
         self.count(1)?;
@@ -238,6 +238,24 @@ mod tests {
 
     fn read(text: &str) -> Value {
         parse(text.as_bytes()).unwrap().value
+    }
+
+    /// A thread of a server has two mebibytes of stack, and others stand on it before the reader.
+    #[test]
+    fn nesting_ends_before_a_threads_stack() {
+        let small = std::thread::Builder::new().stack_size(1536 * 1024);
+        let reader = small.spawn(|| {
+            let more = JSON_DEPTH_LEVELS * 4;
+            let indented = (0..more).fold(String::new(), |text, depth| text + &" ".repeat(depth) + "a:\n");
+            for text in
+                ["[".repeat(more), "- ".repeat(more), "? ".repeat(more), "{a: ".repeat(more), indented]
+            {
+                assert!(parse(text.as_bytes()).is_err(), "{}", &text[..10]);
+            }
+            let deepest = format!("{}1", "- ".repeat(JSON_DEPTH_LEVELS));
+            assert!(parse(deepest.as_bytes()).is_ok());
+        });
+        reader.unwrap().join().unwrap();
     }
 
     #[test]

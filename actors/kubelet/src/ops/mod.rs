@@ -14,6 +14,7 @@ use trireme_kubelet_core::pod;
 use trireme_kubelet_core::translate::{log_directory, sandbox_config};
 use trireme_kubelet_core::worker::{Op, OpOutcome};
 use trireme_node::{ContainerId, RuntimeError, RuntimeErrorKind, SandboxId, SandboxStatus};
+use trireme_schema::view::View;
 
 use crate::api::{ApiError, PatchKind, Place, Resource};
 use crate::probes;

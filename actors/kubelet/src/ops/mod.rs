@@ -14,6 +14,7 @@ use trireme_kubelet_core::pod;
 use trireme_kubelet_core::translate::{log_directory, sandbox_config};
 use trireme_kubelet_core::worker::{Op, OpOutcome};
 use trireme_node::{ContainerId, RuntimeError, RuntimeErrorKind, SandboxId, SandboxStatus};
+use trireme_schema::view::View;
 
 use crate::api::{ApiError, PatchKind, Place, Resource};
 use crate::probes;
@@ -196,12 +197,15 @@ async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T
     tokio::time::timeout(API_LIMIT, call).await.unwrap_or(Err(late))
 }
 
-/// A patch merges lists of addresses with what is there; after a new sandbox the old ones must go.
-fn whole_addresses(mut status: Value) -> Value {
+/// A patch merges lists of addresses with what is there: those of an earlier sandbox, as far as the API showed them, must
+/// be named to go.
+fn without_earlier(mut status: Value, shown: &Value) -> Value {
     for list in ["podIPs", "hostIPs"] {
-        if let Some(addresses) = status.get_mut(list).and_then(Value::as_array_mut) {
-            addresses.insert(0, json!({"$patch": "replace"}));
-        }
+        let Some(addresses) = status.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        let mut gone: Vec<Value> =
+            shown.list(list).iter().filter(|old| !addresses.contains(old)).cloned().collect();
+        gone.iter_mut().for_each(|old| old["$patch"] = "delete".into());
+        addresses.extend(gone);
     }
     status
 }
@@ -222,7 +226,7 @@ async fn write_status(shared: &Shared, pod: &Value, patch: Value) -> Result<(), 
             }
         },
     };
-    let body = json!({"metadata": {"uid": api_uid}, "status": whole_addresses(patch)});
+    let body = json!({"metadata": {"uid": api_uid}, "status": without_earlier(patch, pod.at("status"))});
     let place = |subresource: &'static str| Place {
         resource: Resource::PODS,
         namespace: pod::namespace(pod),
@@ -269,10 +273,11 @@ mod tests {
 
     #[test]
     fn addresses_of_an_earlier_sandbox_go() {
-        let status = whole_addresses(json!({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]}));
-        assert_eq!(
-            status,
-            json!({"podIP": "10.0.0.2", "podIPs": [{"$patch": "replace"}, {"ip": "10.0.0.2"}]})
-        );
+        let status = json!({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]});
+        assert_eq!(without_earlier(status.clone(), &Value::Null), status);
+        assert_eq!(without_earlier(status.clone(), &status), status);
+        let shown = json!({"podIPs": [{"ip": "10.0.0.1"}]});
+        let patch = without_earlier(status, &shown);
+        assert_eq!(patch["podIPs"], json!([{"ip": "10.0.0.2"}, {"ip": "10.0.0.1", "$patch": "delete"}]));
     }
 }

@@ -142,8 +142,9 @@ pub(crate) async fn start(
     let data_dir = machine.data_dir.canonicalize().context("the data folder")?;
     let parts = NodeParts {
         name: machine.name.to_owned(),
-        run_dir: run_dir(&data_dir),
-        cgroup_root: format!("trireme-{}", machine.name),
+        run_dir: Path::new(RUN_ROOT).join(short_name(&data_dir)),
+        // Two clusters of one computer may have nodes of one name.
+        cgroup_root: format!("trireme-{}-{}", machine.name, short_name(&data_dir)),
         data_dir,
         api,
         registries,
@@ -246,10 +247,11 @@ fn dns_address(range: ipnet::IpNet) -> Option<IpAddr> {
     range.contains(&address).then_some(address)
 }
 
-fn run_dir(data_dir: &Path) -> PathBuf {
+/// What tells the nodes of one computer apart where paths must be short.
+fn short_name(data_dir: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     data_dir.hash(&mut hasher);
-    Path::new(RUN_ROOT).join(format!("{:08x}", hasher.finish() & 0xffff_ffff))
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
 #[cfg(test)]
